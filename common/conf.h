@@ -1,0 +1,346 @@
+/*
+ * conf.h: the configuration of one generation, typed and immutable.
+ *
+ * Built from entries (section, key, value, file, line) by one function, conf_build(): the loader
+ * validates with it what it is about to store, a worker builds with it what it read back, and `-t`
+ * calls it on a file. So what was accepted once can't be refused later.
+ *
+ * Invariants of a built snapshot: every reference is resolved, every number is within the bounds of
+ * its row in conf_keys, names are unique (aliases included), `auth = open` stands on loopback only.
+ * All memory is one arena: pointers and slices live until conf_free() and nothing may be written.
+ * Each slice is followed by a NUL that it doesn't count, so `.p` can be passed as a C string.
+ * Durations are microseconds (`_us`), sizes bytes. An absent text is a slice with n == 0.
+ *
+ * Secrets are not in here, only the names of their blobs (common/secrets.h).
+ */
+#ifndef GW_COMMON_CONF_H
+#define GW_COMMON_CONF_H
+
+#include "common/provider_kinds.h"
+#include "common/slice.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+
+enum {
+    CONF_NAME_MAX = 255,
+    CONF_VALUE_MAX = 64 * 1024,
+    CONF_KEY_DIGEST_BYTES = 32,
+    CONF_LISTENERS_MAX = 16, /* of each kind */
+    CONF_WORKERS_MAX = 64,
+};
+
+struct conf_slices {
+    const struct slice *v;
+    uint32_t n;
+};
+
+/* ---- addresses ---- */
+
+union conf_sockaddr {
+    struct sockaddr sa;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    struct sockaddr_un un;
+};
+
+struct conf_listener {
+    union conf_sockaddr addr;
+    socklen_t addr_len;
+    bool tls;
+    bool proxy_protocol; /* a PROXY v1 or v2 header is required on every connection */
+    struct slice text;   /* as written, for messages */
+};
+
+struct conf_listeners {
+    const struct conf_listener *v;
+    uint32_t n;
+};
+
+/* A network: the first `bits` bits of addr. IPv4 uses 4 bytes and bits <= 32. */
+struct conf_cidr {
+    uint8_t family; /* 4 or 6 */
+    uint8_t bits;
+    uint8_t addr[16];
+};
+
+struct conf_cidrs {
+    const struct conf_cidr *v;
+    uint32_t n;
+};
+
+/* Whether the address of *sa lies in one of the networks; ::ffff:a.b.c.d counts as IPv4. An address
+ * that is not IP (a unix socket) is in none. */
+bool conf_cidrs_contain(const struct conf_cidrs *list, const struct sockaddr *sa);
+
+/* ---- sections ---- */
+
+enum conf_auth { CONF_AUTH_KEYS, CONF_AUTH_OPEN };
+enum conf_log_format { CONF_LOG_JSON, CONF_LOG_TEXT };
+enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };
+enum conf_log_output { CONF_LOG_STDERR, CONF_LOG_JOURNAL, CONF_LOG_FILE };
+enum conf_response_model { CONF_RESPONSE_MODEL_UPSTREAM, CONF_RESPONSE_MODEL_ALIAS };
+enum conf_cred_auth { CONF_CRED_KEY, CONF_CRED_NONE };
+enum conf_tristate { CONF_AUTO, CONF_OFF, CONF_ON };
+
+/* Where a secret or a PEM file comes from and under which name the loader put it into the memfd. */
+struct conf_secret {
+    struct slice ref;  /* "env:NAME", "file:/path", "credential:NAME", "exec:/path", or a path */
+    struct slice blob; /* for secrets_get(); n == 0: not configured */
+};
+
+struct conf_gateway {
+    struct conf_listeners listen;
+    struct conf_listeners admin;
+    struct conf_listeners metrics;
+    int64_t workers; /* 0: one per core */
+    struct slice state_dir;
+    struct slice runtime_dir;
+    int auth; /* enum conf_auth */
+    bool direct;
+    struct slice default_model;
+    struct conf_cidrs trusted_proxies;
+    int64_t drain_timeout_us;
+    struct slice ca_file;                       /* the system's trust store */
+    struct conf_secret ca;                      /* its blob; set where a provider needs it */
+    const struct conf_model *default_model_ref; /* NULL: none */
+};
+
+struct conf_admin {
+    struct conf_secret token;
+    struct conf_secret viewer_token;
+    struct conf_secret metrics_token;
+    struct slice group; /* owner group of the unix admin socket; n == 0: the daemon's own */
+};
+
+struct conf_http {
+    int64_t max_body;
+    int64_t max_header;
+    int64_t max_headers;
+    int64_t max_url;
+    int64_t max_response;
+    int64_t max_connections;
+    int64_t max_buffered;
+    int64_t header_timeout_us;
+    int64_t body_timeout_us;
+    int64_t keepalive_timeout_us;
+    int64_t write_timeout_us;
+    struct conf_slices cors_origins;
+    struct conf_cidrs allow;
+};
+
+struct conf_tls {
+    struct conf_secret certificate;
+    struct conf_secret key;
+    struct conf_secret client_ca;
+    struct conf_secret tickets; /* two session ticket keys; set where a listener speaks TLS */
+};
+
+struct conf_log {
+    int output;             /* enum conf_log_output */
+    struct slice file_path; /* of CONF_LOG_FILE */
+    int format;
+    int level;
+};
+
+struct conf_store {
+    int64_t map_size;
+    int64_t ledger_retention_us;
+    int64_t commit_interval_us;
+};
+
+/* ---- providers and credentials ---- */
+
+struct conf_url {
+    bool tls;
+    bool is_ip; /* host is an address literal: no DNS, and no brackets in `host` */
+    uint16_t port;
+    struct slice host;      /* lower case */
+    struct slice path;      /* prefix, "" or "/v1": no slash at its end */
+    struct slice authority; /* value of the Host header: port only where it isn't the default */
+};
+
+struct conf_pair {
+    struct slice name;
+    struct slice value;
+};
+
+struct conf_pairs {
+    const struct conf_pair *v;
+    uint32_t n;
+};
+
+struct conf_credential {
+    uint32_t index; /* dense, 0.. over conf->credentials */
+    struct slice name;
+    const struct conf_provider *provider;
+    int auth; /* enum conf_cred_auth */
+    struct conf_secret secret;
+    int64_t weight;
+    struct conf_slices models; /* upstream models that it serves; n == 0: all */
+};
+
+struct conf_provider {
+    uint32_t index;
+    struct slice name;
+    const struct provider_kind *kind;
+    uint32_t quirks; /* of the kind, as changed by stream_usage: PROVIDER_QUIRK_* */
+    struct conf_url base_url;
+    struct slice host_header; /* what to send as Host and SNI name: `host_header` or base_url's */
+    /* The HTTP proxy (CONNECT for TLS): from `proxy`, else HTTPS_PROXY/HTTP_PROXY and NO_PROXY. */
+    bool has_proxy;
+    struct conf_url proxy;
+    struct conf_secret ca;
+    struct conf_secret client_certificate;
+    struct conf_secret client_key;
+    struct conf_pairs headers;          /* header.NAME: sent with every request */
+    struct conf_slices forward_headers; /* lower case; of the caller, besides the allow-list */
+    int64_t max_connections;            /* a worker */
+    int64_t connect_timeout_us;
+    int64_t pool_idle_us; /* idle kept-alive connections are closed after this */
+    const struct conf_credential *const *credentials; /* at least one */
+    uint32_t n_credentials;
+};
+
+/* ---- models ---- */
+
+struct conf_target {
+    uint32_t index; /* dense over all targets of all models */
+    const struct conf_provider *provider;
+    struct slice upstream_model;
+    uint32_t weight; /* share within the tier; 0: only when the rest of the tier is gone */
+    uint32_t tier;   /* dense from 0; lower is tried first */
+    const struct conf_credential *const *credentials; /* those that serve upstream_model; >= 1 */
+    uint32_t n_credentials;
+};
+
+/* One member to put into the request body: path "a.b" is {"a":{"b":json}}. */
+struct conf_json_member {
+    struct slice path;
+    struct slice json; /* valid JSON text */
+};
+
+struct conf_json_members {
+    const struct conf_json_member *v;
+    uint32_t n;
+};
+
+struct conf_model {
+    uint32_t index;
+    struct slice name;
+    struct conf_slices aliases;
+    const struct conf_target *targets; /* by tier, then as written; at least one */
+    uint32_t n_targets;
+    uint32_t n_tiers;
+    const struct conf_model *const *fallbacks; /* tried in this order, no cycles */
+    uint32_t n_fallbacks;
+    int64_t retries; /* further tries after the first one */
+    bool retry_unknown;
+    int64_t timeout_us; /* over all tries and fallbacks */
+    int64_t first_byte_timeout_us;
+    int64_t idle_timeout_us;
+    int64_t abort_drain_us;
+    int response_model;                /* enum conf_response_model */
+    struct conf_json_members defaults; /* where the caller gave none */
+    struct conf_json_members set;      /* always; set.* and set_json.* */
+    struct conf_slices drop;           /* top-level members taken out */
+};
+
+/* ---- who may ---- */
+
+struct conf_team {
+    uint32_t index;
+    struct slice name;
+    struct slice customer; /* a label of the log line */
+    const struct conf_model *const *models;
+    uint32_t n_models; /* 0: every model */
+};
+
+struct conf_key {
+    uint32_t index;
+    struct slice name;
+    uint8_t sha256[CONF_KEY_DIGEST_BYTES];
+    const struct conf_team *team; /* NULL: none */
+    /* What the key may use: names of models (not aliases) and `provider/model` pairs. n == 0:
+     * every model. The team's list holds as well. */
+    struct conf_slices models;
+    int64_t expires_us; /* wall clock; 0: never */
+    bool enabled;
+};
+
+struct conf {
+    uint64_t generation;
+    struct conf_gateway gateway;
+    struct conf_admin admin;
+    struct conf_http http;
+    struct conf_tls tls;
+    struct conf_log log;
+    struct conf_store store;
+    const struct conf_provider *providers;
+    const struct conf_credential *credentials;
+    const struct conf_model *models;
+    const struct conf_team *teams;
+    const struct conf_key *keys;
+    uint32_t n_providers, n_credentials, n_models, n_teams, n_keys;
+    uint32_t n_targets;
+    /* The defaults of [model:...]: policy of requests that name provider/model directly. It has no
+     * name, no targets, no fallbacks. */
+    const struct conf_model *direct_model;
+    struct conf_index *index; /* hash tables of the functions below */
+    struct conf_arena *arena;
+};
+
+/* ---- entries ---- */
+
+/* One line of the INI as it is stored: nothing interpreted but the quotes. */
+struct conf_entry {
+    struct slice section; /* "gateway", "model:smart" */
+    struct slice key;
+    struct slice value; /* without its quotes */
+    struct slice file;
+    uint32_t line;
+    bool quoted;
+};
+
+struct conf_entries {
+    struct conf_entry *v;
+    uint32_t n;
+    struct conf_arena *arena; /* owns every slice and v */
+};
+
+/* Every error of a file, "FILE:LINE: text" each. */
+struct conf_errors {
+    char **v;
+    uint32_t n;
+};
+
+void conf_errors_init(struct conf_errors *errs);
+void conf_errors_fini(struct conf_errors *errs);
+/* file.n == 0: without a place. */
+void conf_errors_add(struct conf_errors *errs, struct slice file, uint32_t line, const char *fmt,
+                     ...) GW_PRINTF(4, 5);
+
+/* Reads an INI file and what it includes. Returns the entries, or NULL and every error. The caller
+ * frees them. */
+struct conf_entries *conf_read_file(const char *path, struct conf_errors *errs);
+void conf_entries_free(struct conf_entries *entries);
+
+/* Builds the snapshot; borrows nothing of `entries` beyond the call. Returns owned, or NULL and
+ * every error. */
+struct conf *conf_build(const struct conf_entries *entries, uint64_t generation,
+                        struct conf_errors *errs);
+void conf_free(struct conf *conf);
+
+/* ---- lookups: O(1), no allocation ---- */
+
+/* By name or alias. */
+const struct conf_model *conf_model_find(const struct conf *conf, struct slice name);
+const struct conf_provider *conf_provider_find(const struct conf *conf, struct slice name);
+const struct conf_credential *conf_credential_find(const struct conf *conf, struct slice name);
+const struct conf_team *conf_team_find(const struct conf *conf, struct slice name);
+const struct conf_key *conf_key_find(const struct conf *conf,
+                                     const uint8_t sha256[CONF_KEY_DIGEST_BYTES]);
+const struct conf_key *conf_key_find_name(const struct conf *conf, struct slice name);
+
+#endif
