@@ -1,0 +1,203 @@
+/*
+ * dialect.h: what the worker asks of a wire format.
+ *
+ * A dialect is a set of pure functions over bytes: no I/O, no clock, no state but what the caller
+ * hands in. Today requests leave in the dialect they came in, with a few bytes spliced; one file a
+ * dialect implements struct dialect (openai.c).
+ *
+ * Calls that read a body take a scratch struct json_doc, which they parse into and which holds
+ * nothing afterwards that the results need: one doc serves a whole worker. Results hold offsets
+ * into the body, decoded copies in buffers of their own, and no pointers into it, so they stay true
+ * while the body stands, wherever it is moved.
+ */
+#ifndef GW_GATEWAYD_DIALECT_DIALECT_H
+#define GW_GATEWAYD_DIALECT_DIALECT_H
+
+#include "common/json.h"
+#include "gatewayd/dialect/splice.h"
+
+enum dialect_op {
+    DIALECT_CHAT,
+    DIALECT_COMPLETIONS,
+    DIALECT_EMBEDDINGS,
+};
+const char *dialect_op_name(enum dialect_op op);
+
+/* A short decoded string with its length (it may hold any byte, NUL included). */
+enum { DIALECT_NAME_BYTES = 255 };
+struct dialect_name {
+    uint8_t n;
+    char s[DIALECT_NAME_BYTES];
+};
+static inline struct slice dialect_name_slice(const struct dialect_name *name)
+{
+    return slice_of(name->s, name->n);
+}
+
+struct dialect_span {
+    uint32_t off, end; /* both 0: not there */
+};
+
+/* ---- requests ---- */
+
+struct dialect_request {
+    enum dialect_op op;
+    struct dialect_name model; /* the caller's, or the default where the body has none */
+    struct dialect_name user;  /* end user; n = 0: none */
+    bool stream;
+    bool include_usage; /* the caller asked for usage in the stream */
+
+    /* What the caller allows to be generated; -1: not given. */
+    int64_t max_output_tokens; /* of each choice; the largest if given twice in two spellings */
+    int64_t n;
+    int64_t best_of;
+
+    /* For the bound on input tokens. */
+    uint64_t prompt_bytes; /* raw JSON bytes of the prompt-bearing members, less the parts below */
+    uint32_t messages;
+    uint32_t tools;
+    uint32_t prompts; /* completions, embeddings: inputs in the list; 1 for a single one */
+    uint32_t images, audios, files; /* content parts that aren't text */
+    bool hosted_tools;              /* a tool that the provider runs: its tokens can't be bounded */
+
+    /* For the splice. */
+    struct dialect_span root; /* the body's object */
+    struct dialect_span model_value;
+    struct dialect_span stream_options; /* the value: an object or null */
+    bool stream_options_empty;
+    struct dialect_span include_usage_value;
+};
+
+/* Why the gateway refuses a body, in terms of the caller's API. */
+struct dialect_refusal {
+    char message[320];
+    char param[64];   /* member path, "" if none */
+    const char *code; /* static text or NULL */
+};
+
+/* What differs upstream. */
+struct dialect_rewrite {
+    struct slice model; /* upstream model name */
+    bool inject_usage;  /* ask for usage in the stream where the caller didn't */
+};
+
+/* ---- usage ---- */
+
+enum {
+    USAGE_PRESENT = 1,   /* the counts below are the provider's own */
+    USAGE_ZERO = 2,      /* present, and it says that nothing was used */
+    USAGE_ODD = 4,       /* something stood there that can't be counts: treated as absent */
+    USAGE_TOTAL_OFF = 8, /* total_tokens is more than input + output: some are counted apart */
+};
+struct dialect_usage {
+    unsigned flags;
+    int64_t input_tokens; /* cached ones included */
+    int64_t cached_tokens;
+    int64_t output_tokens; /* reasoning included */
+    int64_t reasoning_tokens;
+    int64_t total_tokens; /* as said by the provider; -1: not said */
+};
+/* Counts beyond this can't be true and are odd. */
+#define USAGE_MAX_TOKENS INT64_C(1000000000)
+
+/* X(enum suffix, name): why an upstream refused or failed, as far as its error says. */
+#define DIALECT_FAULT_MAP(X)                                                                       \
+    X(NONE, "none")                                                                                \
+    X(UNKNOWN, "unknown")                                                                          \
+    X(INVALID_REQUEST, "invalid_request")                                                          \
+    X(CONTEXT_LENGTH, "context_length_exceeded")                                                   \
+    X(CONTENT_POLICY, "content_policy")                                                            \
+    X(INVALID_KEY, "invalid_api_key")                                                              \
+    X(PERMISSION, "permission_denied")                                                             \
+    X(MODEL_NOT_FOUND, "model_not_found")                                                          \
+    X(QUOTA, "insufficient_quota")                                                                 \
+    X(RATE_LIMIT, "rate_limit")                                                                    \
+    X(OVERLOADED, "overloaded")                                                                    \
+    X(TIMEOUT, "timeout")                                                                          \
+    X(SERVER, "server_error")
+enum dialect_fault {
+#define X(name, text) DIALECT_FAULT_##name,
+    DIALECT_FAULT_MAP(X)
+#undef X
+};
+const char *dialect_fault_name(enum dialect_fault f);
+
+/* ---- whole responses ---- */
+
+struct dialect_response {
+    struct dialect_usage usage;
+    struct dialect_name id;
+    struct dialect_name model;
+    struct dialect_name finish_reason; /* of the first choice that has one */
+    uint64_t output_bytes;             /* generated text, decoded: what a count goes by */
+    uint32_t choices;
+    enum dialect_fault fault; /* the body is an error object whatever the status said */
+    struct dialect_span model_value;
+};
+
+/* ---- streams ---- */
+
+enum dialect_verdict {
+    DIALECT_PASS,    /* forward the event's bytes as they are */
+    DIALECT_DROP,    /* the event exists only because of what was injected */
+    DIALECT_REWRITE, /* forward the data with the cuts applied */
+};
+
+struct dialect_stream {
+    enum dialect_op op;
+    bool usage_injected;
+    bool done;     /* the terminator came: nothing may follow */
+    bool failed;   /* an error event came: the stream did not end well */
+    bool finished; /* some choice gave its finish_reason */
+    uint32_t events;
+    uint32_t malformed; /* events that were no JSON object: passed on, not read */
+    enum dialect_fault fault;
+    struct dialect_usage usage; /* the last one said */
+    uint64_t output_bytes;
+    struct dialect_name id, model, finish_reason;
+};
+
+/* ---- errors towards the caller ---- */
+
+struct dialect_error {
+    struct slice message;
+    const char *type;  /* "invalid_request_error", … */
+    const char *param; /* NULL or "": null */
+    const char *code;  /* NULL or "": null */
+};
+
+struct dialect {
+    const char *name;
+    const char *content_type_stream;
+
+    /* Parses and checks a body. default_model stands in where the body names none (empty: that is
+     * an error). 0, or -1 with *why. */
+    int (*read_request)(struct json_doc *scratch, struct slice body, enum dialect_op op,
+                        struct slice default_model, struct dialect_request *out,
+                        struct dialect_refusal *why);
+    /* The splices that turn the body into what goes upstream; out is reset first. *injected tells
+     * whether usage was really added, for stream_init. 0, or -1 if the name is too long. */
+    int (*rewrite_request)(const struct dialect_request *req, const struct dialect_rewrite *how,
+                           struct splices *out, bool *injected);
+    /* Reads a whole 2xx body. -1: it is not a JSON object. */
+    int (*read_response)(struct json_doc *scratch, struct slice body, enum dialect_op op,
+                         struct dialect_response *out);
+    /* Classifies an error answer; any body, also none. */
+    enum dialect_fault (*read_error)(struct json_doc *scratch, int status, struct slice body);
+
+    void (*stream_init)(struct dialect_stream *s, enum dialect_op op, bool usage_injected);
+    /* Takes the data of one SSE event (lines joined by \n) and its event name, if any. Fills cuts
+     * (reset first) for DIALECT_REWRITE: offsets are into data. */
+    enum dialect_verdict (*stream_event)(struct dialect_stream *s, struct json_doc *scratch,
+                                         struct slice event, struct slice data,
+                                         struct splices *cuts);
+
+    /* The body of an error answer. */
+    void (*write_error)(struct json_writer *w, const struct dialect_error *e);
+    /* What is sent in band when a stream can't go on, as complete SSE bytes. -1: does not fit. */
+    int (*write_stream_error)(struct buf *out, const struct dialect_error *e);
+};
+
+extern const struct dialect dialect_openai;
+
+#endif
