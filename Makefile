@@ -4,14 +4,18 @@
 #   make run        install what is missing, build, start with etc/demo.ini, print a first request
 #   make test       install the test dependencies, build, run every test
 #   make debug|asan build/debug/, build/asan/ (ASan + UBSan)
+#   make install    DESTDIR and PREFIX are honoured
 #   make help       every target
 #
 # Sources are found by wildcard: a new .c file in a folder below needs no line here.
 
 VARIANT ?= release
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PREFIX  ?= /usr
 DESTDIR ?=
+PYTHON  ?= /usr/bin/python3
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 
 ifeq ($(VARIANT),release)
@@ -69,7 +73,7 @@ PROGRAMS := $(if $(GATEWAYD_SRC),$(B)/gatewayd) $(if $(GWCTL_SRC),$(B)/gwctl) $(
 
 .PHONY: all debug asan tsan unit clean
 .DELETE_ON_ERROR:
-all: $(PROGRAMS)
+all: $(PROGRAMS) ## build into build/
 
 $(B)/gatewayd: $(GATEWAYD_OBJ) $(LIBGW)
 	$(CC) $(LDFLAGS) -o $@ $^ $(GATEWAYD_LIBS)
@@ -93,8 +97,8 @@ $(OBJ)/%.o: %.c
 $(B)/unit/%: $(OBJ)/tests/unit/%.o $(LIBGATEWAYD) $(LIBGW)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(UNIT_LIBS)
-unit: $(UNIT_BIN)
-	@fail=0; for t in $(UNIT_BIN); do $$t || fail=1; done; exit $$fail
+unit: $(UNIT_BIN) ## unit tests (VARIANT=asan for that build)
+	@fail=0; for t in $(UNIT_BIN); do $$t || { echo "FAILED: $$t"; fail=1; }; done; exit $$fail
 
 # With clang (VARIANT=fuzz) these are libFuzzer programs; any other variant links a replay main
 # that runs every file named on the command line through the same entry point.
@@ -102,13 +106,96 @@ FUZZ_MAIN := $(if $(filter fuzz,$(VARIANT)),,$(OBJ)/tests/fuzz/replay_main.o)
 $(B)/fuzz/%: $(OBJ)/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBGATEWAYD) $(LIBGW)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(GATEWAYD_LIBS)
-.PHONY: fuzz
-fuzz: $(FUZZ_BIN)
+.PHONY: fuzz fuzz-replay fuzz-run
+fuzz: $(FUZZ_BIN) ## build the fuzz targets (VARIANT=fuzz: libFuzzer)
+fuzz-replay: $(FUZZ_BIN) ## run every fuzz target once over its corpus
+	@fail=0; for t in $(FUZZ_BIN); do \
+	  .ci/fuzz-replay $$t tests/fuzz/corpus/$$(basename $$t | sed s/^fuzz_//) || fail=1; \
+	done; exit $$fail
+FUZZ_SECONDS ?= 60
+fuzz-run: ## fuzz each target for FUZZ_SECONDS; new inputs go to build/fuzz/new/
+	$(MAKE) VARIANT=fuzz fuzz
+	.ci/fuzz-run build/fuzz/fuzz $(FUZZ_SECONDS)
 
-debug asan tsan:
+debug asan tsan: ## build/debug/, build/asan/ (ASan + UBSan), build/tsan/
 	$(MAKE) VARIANT=$@ all
 
-clean:
+# ---- run and test ---------------------------------------------------------------------------
+
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+.PHONY: run deps test-deps test test-long lint format e2e sdk fault
+deps:
+	@.ci/deps build
+test-deps:
+	@.ci/deps build test
+run: deps ## install what is missing, build, start with etc/demo.ini and show a first request
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@.ci/run-demo
+test: test-deps ## install the test dependencies, build, run every test
+	@.ci/test
+test-long: test-deps ## what takes longer than `make test` may: soaks, kill runs, full sanitizer sweeps
+	@.ci/test long
+lint: ## formatting, who may include what, headers, sizes, scripts
+	@.ci/lint/run
+format: ## let clang-format rewrite the sources
+	clang-format-14 -i $(shell git ls-files '*.c' '*.h')
+
+PYTEST := $(PYTHON) -B -m pytest -p no:cacheprovider -q
+PYTEST_ARGS ?=
+e2e: all ## real processes, real sockets (GATEWAYD_BUILD=build/asan for another build)
+	GATEWAYD_BUILD=$(or $(GATEWAYD_BUILD),$(B)) $(PYTEST) tests/e2e $(PYTEST_ARGS)
+fault: all ## kills, hangs, full disks
+	GATEWAYD_BUILD=$(or $(GATEWAYD_BUILD),$(B)) $(PYTEST) tests/fault $(PYTEST_ARGS)
+sdk: all ## the official OpenAI client through the gateway
+	GATEWAYD_BUILD=$(or $(GATEWAYD_BUILD),$(B)) tests/sdk/run
+
+# ---- install --------------------------------------------------------------------------------
+
+sbindir     := $(PREFIX)/sbin
+bindir      := $(PREFIX)/bin
+sysconfdir  ?= /etc
+# Units, users and tmpfiles of a local PREFIX are still looked up in /usr/lib or /etc.
+unitdir     ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
+sysusersdir ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/sysusers.d
+tmpfilesdir ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/tmpfiles.d
+completions := $(PREFIX)/share/bash-completion/completions
+docdir      := $(PREFIX)/share/doc/gatewayd
+
+.PHONY: install uninstall
+install: all ## programs, configuration (an existing one is kept), units, completion, docs
+	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(bindir) $(DESTDIR)$(sysconfdir)/gatewayd \
+	  $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) $(DESTDIR)$(tmpfilesdir) \
+	  $(DESTDIR)$(completions) $(DESTDIR)$(docdir)
+	install -m 0755 $(B)/gatewayd $(DESTDIR)$(sbindir)/gatewayd
+	install -m 0755 $(B)/gwctl $(DESTDIR)$(bindir)/gwctl
+	@if [ -e $(DESTDIR)$(sysconfdir)/gatewayd/gatewayd.ini ]; then \
+	  echo "keeping $(DESTDIR)$(sysconfdir)/gatewayd/gatewayd.ini"; \
+	else \
+	  install -v -m 0644 etc/gatewayd.ini $(DESTDIR)$(sysconfdir)/gatewayd/gatewayd.ini; \
+	fi
+	for unit in systemd/*.service systemd/*.socket; do \
+	  sed 's|/usr/sbin/gatewayd|$(sbindir)/gatewayd|g; s|/usr/bin/gwctl|$(bindir)/gwctl|g' $$unit \
+	    > $(DESTDIR)$(unitdir)/$$(basename $$unit) && \
+	  chmod 0644 $(DESTDIR)$(unitdir)/$$(basename $$unit) || exit 1; \
+	done
+	install -m 0644 systemd/gatewayd.sysusers $(DESTDIR)$(sysusersdir)/gatewayd.conf
+	install -m 0644 systemd/gatewayd.tmpfiles $(DESTDIR)$(tmpfilesdir)/gatewayd.conf
+	install -m 0644 etc/completions/gwctl.bash $(DESTDIR)$(completions)/gwctl
+	install -m 0644 README.md LICENSE docs/*.md etc/gatewayd.ini $(DESTDIR)$(docdir)
+	@if [ -z "$(DESTDIR)" ]; then .ci/activate; fi
+uninstall: ## takes the installed files away; configuration, state and the user stay
+	rm -f $(DESTDIR)$(sbindir)/gatewayd $(DESTDIR)$(bindir)/gwctl \
+	  $(DESTDIR)$(unitdir)/gatewayd.service $(DESTDIR)$(unitdir)/gatewayd.socket \
+	  $(DESTDIR)$(sysusersdir)/gatewayd.conf $(DESTDIR)$(tmpfilesdir)/gatewayd.conf \
+	  $(DESTDIR)$(completions)/gwctl
+	rm -rf $(DESTDIR)$(docdir)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile $(wildcard perf/bench.mk)
+
+clean: ## takes build/ away
 	rm -rf build
 
+-include perf/bench.mk
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
