@@ -87,13 +87,14 @@ struct child {
     char config_path[IPC_PATH_BYTES];
     char state_dir[IPC_PATH_BYTES];
     char runtime_dir[IPC_PATH_BYTES];
-    struct control_shm *control;
-    struct control_slot *self; /* own slot in it */
-    struct event_base *base;   /* worker, keeper: from child_run on */
-    void *arg;                 /* the role's own */
+    struct control_shm *control; /* NULL in a loader before the directories are known */
+    struct control_slot *self;   /* own slot in it; worker and keeper */
+    struct event_base *base;     /* worker, keeper: from child_run on */
+    void *arg;                   /* the role's own */
 
     /* private to child.c */
     const struct child_ops *ops;
+    struct shm control_map;
     struct event *ipc_event, *beat_event;
     struct child_build first;
     uint64_t built_generation;
@@ -104,6 +105,9 @@ struct child {
 
 /* Takes START (blocking, at most 30 s). 0 or -1 (already logged). */
 GW_MUSTUSE int child_open(struct child *c, enum role role, unsigned slot);
+/* Maps the segment that came in START as `kind` (IPC_FD_MONEY, IPC_FD_DNS, ...). 0 or -1. */
+GW_MUSTUSE int child_attach(struct child *c, enum ipc_fd_kind kind, struct shm *out,
+                            struct errbuf *e);
 /* Runs the loop until child_exit(); returns the exit code. */
 int child_run(struct child *c, const struct child_ops *ops, void *arg);
 /* Everything that drain() asked for is done. */
@@ -117,5 +121,7 @@ GW_MUSTUSE int child_request(struct child *c, uint32_t id, enum ipc_verb verb, i
 int loader_main(struct child *c);
 int worker_main(struct child *c);
 int keeper_main(struct child *c);
+/* `gatewayd -t`: prints every error to stderr; 0 or CHILD_EXIT_CONFIG. Writes and binds nothing. */
+int loader_check(const char *config_path);
 
 #endif

@@ -8,14 +8,13 @@
 #ifndef GW_GATEWAYD_CONTROL_SHM_H
 #define GW_GATEWAYD_CONTROL_SHM_H
 
-#include "common/base.h"
-#include "common/errbuf.h"
+#include "common/shm.h"
 
 #include <stdatomic.h>
 #include <assert.h>
 
 enum {
-    CONTROL_MAX_WORKERS = 256,
+    CONTROL_MAX_WORKERS = 64,
     CONTROL_SLOT_KEEPER = CONTROL_MAX_WORKERS,
     CONTROL_SLOT_LOADER,
     CONTROL_SLOTS = CONTROL_MAX_WORKERS + 8,
@@ -79,15 +78,15 @@ struct control_shm {
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
               "atomics must work between processes");
 
-/*
- * Segment functions; `dir` is the runtime directory, the segment is dir/control.shm. create: master
- * only, empties it; the descriptor is for handing over. attach: maps a descriptor that came in
- * START. All 0 / -1 with e filled.
- */
-GW_MUSTUSE int control_create(const char *dir, struct control_shm **out, int *fd_out,
-                              struct errbuf *e);
-GW_MUSTUSE int control_attach(int fd, struct control_shm **out, struct errbuf *e);
-void control_detach(struct control_shm *c);
+/* The segment runtime_dir/control.shm. create: master only, empty, replaces that of a former
+ * master. attach: maps a descriptor that came in START (taken on success). 0 / -1 with e filled. */
+GW_MUSTUSE int control_create(int dir_fd, struct shm *out, struct errbuf *e);
+GW_MUSTUSE int control_attach(int fd, struct shm *out, struct errbuf *e);
+
+static inline struct control_shm *control_of(const struct shm *s)
+{
+    return (struct control_shm *)shm_body(s);
+}
 
 /* Is a process with this incarnation alive as far as the master knows? For the keeper at its own
  * start: regions of incarnations that no slot names belong to the dead. */
@@ -96,5 +95,9 @@ bool control_incarnation_lives(const struct control_shm *c, uint64_t incarnation
 /* Sum of the connections and number of workers that are READY: what a worker's accept gate
  * compares its own count with. */
 void control_connections(const struct control_shm *c, uint64_t *sum, uint32_t *n_ready);
+
+/* Whether a worker process still runs, by asking the kernel: for the keeper, which leaves last,
+ * when there is no master any more to keep this segment true. */
+bool control_workers_run(const struct control_shm *c);
 
 #endif
