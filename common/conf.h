@@ -58,11 +58,11 @@ struct conf_listeners {
     uint32_t n;
 };
 
-/* A network: the first `bits` bits of addr. IPv4 uses 4 bytes and bits <= 32. */
+/* A network; IPv4 in its v4-mapped form. The layout is that of struct cidr (gatewayd/net/cidr.h),
+ * whose functions match addresses against it. */
 struct conf_cidr {
-    uint8_t family; /* 4 or 6 */
-    uint8_t bits;
     uint8_t addr[16];
+    uint8_t bits; /* 0..128, in the mapped form */
 };
 
 struct conf_cidrs {
@@ -70,16 +70,9 @@ struct conf_cidrs {
     uint32_t n;
 };
 
-/* Whether the address of *sa lies in one of the networks; ::ffff:a.b.c.d counts as IPv4. An address
- * that is not IP (a unix socket) is in none. */
-bool conf_cidrs_contain(const struct conf_cidrs *list, const struct sockaddr *sa);
-
 /* ---- sections ---- */
 
 enum conf_auth { CONF_AUTH_KEYS, CONF_AUTH_OPEN };
-enum conf_log_format { CONF_LOG_JSON, CONF_LOG_TEXT };
-enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };
-enum conf_log_output { CONF_LOG_STDERR, CONF_LOG_JOURNAL, CONF_LOG_FILE };
 enum conf_response_model { CONF_RESPONSE_MODEL_UPSTREAM, CONF_RESPONSE_MODEL_ALIAS };
 enum conf_cred_auth { CONF_CRED_KEY, CONF_CRED_NONE };
 enum conf_tristate { CONF_AUTO, CONF_OFF, CONF_ON };
@@ -138,10 +131,10 @@ struct conf_tls {
 };
 
 struct conf_log {
-    int output;             /* enum conf_log_output */
-    struct slice file_path; /* of CONF_LOG_FILE */
-    int format;
-    int level;
+    int output;             /* enum log_output */
+    struct slice file_path; /* of LOG_TO_FILE */
+    int format;             /* enum log_format */
+    int level;              /* enum log_level */
 };
 
 struct conf_store {
@@ -187,8 +180,8 @@ struct conf_provider {
     const struct provider_kind *kind;
     uint32_t quirks; /* of the kind, as changed by stream_usage: PROVIDER_QUIRK_* */
     struct conf_url base_url;
-    struct slice host_header; /* what to send as Host and SNI name: `host_header` or base_url's */
-    /* The HTTP proxy (CONNECT for TLS): from `proxy`, else HTTPS_PROXY/HTTP_PROXY and NO_PROXY. */
+    struct slice host_header; /* value of the Host header: `host_header`, else the authority */
+    /* The HTTP proxy, used by CONNECT: `proxy`, else for https HTTPS_PROXY but for NO_PROXY. */
     bool has_proxy;
     struct conf_url proxy;
     struct conf_secret ca;
@@ -288,12 +281,13 @@ struct conf {
      * name, no targets, no fallbacks. */
     const struct conf_model *direct_model;
     struct conf_index *index; /* hash tables of the functions below */
-    struct conf_arena *arena;
+    struct arena *arena;
 };
 
 /* ---- entries ---- */
 
-/* One line of the INI as it is stored: nothing interpreted but the quotes. */
+/* One key of the INI as it is stored: nothing interpreted but the quotes. A section head is an
+ * entry without a key, in front of its keys, so that an empty section isn't lost. */
 struct conf_entry {
     struct slice section; /* "gateway", "model:smart" */
     struct slice key;
@@ -306,7 +300,7 @@ struct conf_entry {
 struct conf_entries {
     struct conf_entry *v;
     uint32_t n;
-    struct conf_arena *arena; /* owns every slice and v */
+    struct arena *arena; /* owns every slice and v */
 };
 
 /* Every error of a file, "FILE:LINE: text" each. */
