@@ -44,8 +44,7 @@ enum dns_state {
     X(NONE, "none")                                                                                \
     X(NXDOMAIN, "name does not exist")                                                             \
     X(NODATA, "name has no address")                                                               \
-    X(SERVFAIL, "name server failed")                                                              \
-    X(REFUSED, "name server refused or is unreachable")                                            \
+    X(SERVFAIL, "name servers failed, refused or are unreachable")                                 \
     X(TIMEOUT, "name server did not answer")                                                       \
     X(DENIED, "resolves to an internal address only")                                              \
     X(OTHER, "resolver error")
