@@ -192,6 +192,8 @@ static const struct conf_row rows[] = {
     ROW("host_header", CONF_STRING, AT(struct raw_provider, pub.host_header),
         .def_doc = "host of `base_url`", .example = "api.example.com",
         .doc = "Sent as `Host`. The certificate is still checked against `base_url`."),
+    ROW("internal", CONF_BOOL, AT(struct raw_provider, pub.internal), .def = "off",
+        .doc = "The host of an https `base_url` may resolve to a private or loopback address."),
     ROW("proxy", CONF_URL, AT(struct raw_provider, proxy),
         .def_doc = "for https `HTTPS_PROXY`, but for `NO_PROXY`",
         .example = "http://proxy.example.com:3128",
