@@ -10,7 +10,7 @@
 
 #include "common/slice.h"
 
-enum dialect {
+enum dialect_id {
     DIALECT_NONE,
     DIALECT_OPENAI,
 };
@@ -39,7 +39,7 @@ enum provider_op {
 
 struct provider_kind {
     const char *name;
-    enum dialect dialect;
+    enum dialect_id dialect;
     const char *base_url; /* NULL: base_url must be configured */
     enum provider_auth auth;
     uint32_t quirks;
