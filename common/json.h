@@ -101,7 +101,7 @@ void json_doc_release(struct json_doc *d);
 void json_doc_trim(struct json_doc *d, uint32_t keep);
 
 /* Parses the n bytes at text, which must stay as they are for as long as the doc is read. 0, or -1
- * with d->err and d->err_off set and no tokens. Texts of 4 GiB and more are refused. */
+ * with d->err and d->err_off set and no tokens. Texts of 2 GiB and more are refused. */
 GW_MUSTUSE int json_parse(struct json_doc *d, const char *text, size_t n);
 /* "invalid UTF-8 at byte 17" of the failed parse, into e; returns -1. */
 int json_parse_error(const struct json_doc *d, struct errbuf *e);

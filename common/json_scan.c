@@ -8,8 +8,8 @@
 enum { TAPE_MIN = 64 };
 
 static const char *const type_names[] = {
-    [JSON_ABSENT] = "nothing", [JSON_NULL] = "null",     [JSON_FALSE] = "a boolean",
-    [JSON_TRUE] = "a boolean", [JSON_NUMBER] = "a number", [JSON_STRING] = "a string",
+    [JSON_ABSENT] = "nothing", [JSON_NULL] = "null",        [JSON_FALSE] = "a boolean",
+    [JSON_TRUE] = "a boolean", [JSON_NUMBER] = "a number",  [JSON_STRING] = "a string",
     [JSON_ARRAY] = "an array", [JSON_OBJECT] = "an object",
 };
 
@@ -92,7 +92,7 @@ static enum json_error scan_first(struct json_doc *d, size_t n, size_t *at)
 static enum json_error parse(struct json_doc *d, size_t n, size_t *at)
 {
     *at = 0;
-    if (n >= UINT32_MAX)
+    if (n > INT32_MAX)
         return JSON_ERR_SIZE;
     if (n >= 3 && memcmp(d->text, "\xef\xbb\xbf", 3) == 0)
         return JSON_ERR_BOM;

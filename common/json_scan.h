@@ -33,6 +33,13 @@ json_scan_fn json_scan_sse2;
 json_scan_fn json_scan_avx2;
 #endif
 
+/* Where a string ended, or went wrong. */
+struct string_end {
+    const uint8_t *p; /* behind the closing quote, or at the error */
+    uint32_t info;    /* JSON_TOK_ESCAPED or 0 */
+    uint32_t err;     /* enum json_error */
+};
+
 /* Room for at least one more token. */
 enum json_error json_tape_grow(struct json_doc *d);
 

@@ -1,17 +1,17 @@
 /*
  * json_scan_core.h: the scanner's grammar, compiled once an instruction set.
  *
- * The including file defines SCAN_NAME (the function), SCAN_TARGET (its target attribute, may be
- * empty) and, before including,
+ * The including file defines SCAN_TARGET (the target attribute of its functions, may be empty) and,
+ * before including,
  *
  *   scan_string(s, &info)  s->p stands on the opening quote; leaves it behind the closing one and
  *                          ors JSON_TOK_ESCAPED into info; on an error s->p is where it is.
- *   scan_blanks(s)         s->p stands on white space; leaves it on something else or at the end.
+ *   scan_blanks(s)         moves s->p over white space.
  *
  * No recursion: open containers are linked through their tokens.
  */
 
-SCAN_TARGET SCAN_INLINE void skip_blanks(struct scan *s)
+SCAN_TARGET SCAN_INLINE void scan_next(struct scan *s)
 {
     if (s->p < s->end && *s->p <= ' ') {
         /* A single space behind a comma or colon is by far the commonest. */
@@ -121,7 +121,7 @@ SCAN_TARGET SCAN_INLINE void scan_close(struct scan *s)
     }
 }
 
-SCAN_TARGET enum json_error SCAN_NAME(struct json_doc *d, size_t n, size_t *at)
+SCAN_TARGET SCAN_INLINE enum json_error scan_text(struct json_doc *d, size_t n, size_t *at)
 {
     const uint8_t *text = (const uint8_t *)d->text;
     struct scan s = {.base = text,
@@ -150,10 +150,11 @@ SCAN_TARGET enum json_error SCAN_NAME(struct json_doc *d, size_t n, size_t *at)
             s.cap = d->cap;                                                                        \
         }                                                                                          \
     } while (0)
-#define EMIT() (s.toks[s.n] = (struct json_tok){off, (uint32_t)(s.p - s.base), s.n + 1, info}, s.n++)
+#define EMIT()                                                                                     \
+    (s.toks[s.n] = (struct json_tok){off, (uint32_t)(s.p - s.base), s.n + 1, info}, s.n++)
 
 value:
-    skip_blanks(&s);
+    scan_next(&s);
 value_here:
     FAIL_IF(s.p == s.end, JSON_ERR_END);
     RESERVE_TOKEN();
@@ -168,7 +169,7 @@ value_here:
             goto first_key;
         }
         scan_open(&s, JSON_ARRAY);
-        skip_blanks(&s);
+        scan_next(&s);
         if (s.p < s.end && *s.p == ']')
             goto close;
         s.count = 1;
@@ -183,12 +184,12 @@ value_here:
 after_value:
     if (GW_UNLIKELY(s.open == JSON_NONE))
         goto done;
-    skip_blanks(&s);
+    scan_next(&s);
     FAIL_IF(s.p == s.end, JSON_ERR_END);
     if ((s.toks[s.open].info & JSON_TOK_TYPE) == JSON_OBJECT) {
         if (*s.p == ',') {
             s.p++;
-            skip_blanks(&s);
+            scan_next(&s);
             goto key;
         }
         FAIL_IF(*s.p != '}', JSON_ERR_COMMA);
@@ -205,7 +206,7 @@ close:
     goto after_value;
 
 first_key:
-    skip_blanks(&s);
+    scan_next(&s);
     if (s.p < s.end && *s.p == '}')
         goto close;
 key:
@@ -219,14 +220,14 @@ key:
     if (GW_UNLIKELY(err))
         goto fail;
     EMIT();
-    skip_blanks(&s);
+    scan_next(&s);
     FAIL_IF(s.p == s.end, JSON_ERR_END);
     FAIL_IF(*s.p != ':', JSON_ERR_COLON);
     s.p++;
     goto value;
 
 done:
-    skip_blanks(&s);
+    scan_next(&s);
     FAIL_IF(s.p != s.end, JSON_ERR_TRAILING);
     d->n = s.n;
     return JSON_ERR_OK;

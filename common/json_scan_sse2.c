@@ -8,7 +8,6 @@
 #include <emmintrin.h>
 
 #define SCAN_TARGET
-#define SCAN_NAME json_scan_sse2
 
 enum { BLOCK = 16 };
 
@@ -31,6 +30,24 @@ SCAN_INLINE const uint8_t *skip_ordinary(const uint8_t *p, const uint8_t *end)
 
 #include "common/json_scan_string.h"
 
+SCAN_INLINE enum json_error scan_string(struct scan *s, uint32_t *info)
+{
+    struct string_end e = run_string(s->p + 1, s->end, *info);
+    s->p = e.p;
+    *info = e.info;
+    return e.err;
+}
+
+SCAN_INLINE void scan_blanks(struct scan *s)
+{
+    s->p = skip_blanks(s->p, s->end);
+}
+
 #include "common/json_scan_core.h"
+
+enum json_error json_scan_sse2(struct json_doc *d, size_t n, size_t *at)
+{
+    return scan_text(d, n, at);
+}
 
 #endif

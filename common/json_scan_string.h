@@ -1,42 +1,39 @@
 /*
- * json_scan_string.h: scan_string and scan_blanks for the scanners without a vector UTF-8 check.
+ * json_scan_string.h: going through a string and through white space without a vector UTF-8 check.
  *
  * The including file defines skip_ordinary(p, end): the first byte from p on that is a quote, a
  * backslash, below space or not ASCII; end if there is none.
  */
 
-SCAN_INLINE enum json_error scan_string(struct scan *s, uint32_t *info)
+/* p stands inside a string; info is carried through. */
+SCAN_INLINE struct string_end run_string(const uint8_t *p, const uint8_t *end, uint32_t info)
 {
-    s->p++;
     for (;;) {
-        s->p = skip_ordinary(s->p, s->end);
-        if (s->p == s->end)
-            return JSON_ERR_END;
-        uint8_t c = *s->p;
+        p = skip_ordinary(p, end);
+        if (p == end)
+            return (struct string_end){p, info, JSON_ERR_END};
         unsigned n;
-        if (c == '"') {
-            s->p++;
-            return JSON_ERR_OK;
-        } else if (c == '\\') {
-            *info |= JSON_TOK_ESCAPED;
-            n = scan_escape_length(s->p, s->end);
+        if (*p == '"') {
+            return (struct string_end){p + 1, info, JSON_ERR_OK};
+        } else if (*p == '\\') {
+            info |= JSON_TOK_ESCAPED;
+            n = scan_escape_length(p, end);
             if (n == 0)
-                return JSON_ERR_ESCAPE;
-        } else if (c < ' ') {
-            return JSON_ERR_CONTROL;
+                return (struct string_end){p, info, JSON_ERR_ESCAPE};
+        } else if (*p < ' ') {
+            return (struct string_end){p, info, JSON_ERR_CONTROL};
         } else {
-            n = json_utf8_length(s->p, s->end);
+            n = json_utf8_length(p, end);
             if (n == 0)
-                return JSON_ERR_UTF8;
+                return (struct string_end){p, info, JSON_ERR_UTF8};
         }
-        s->p += n;
+        p += n;
     }
 }
 
-SCAN_INLINE void scan_blanks(struct scan *s)
+SCAN_INLINE const uint8_t *skip_blanks(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t *p = s->p;
-    while (p < s->end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
         p++;
-    s->p = p;
+    return p;
 }

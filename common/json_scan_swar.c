@@ -4,7 +4,6 @@
 #include "common/json_scan.h"
 
 #define SCAN_TARGET
-#define SCAN_NAME json_scan_swar
 
 enum { WORD = 8 };
 
@@ -42,4 +41,22 @@ SCAN_INLINE const uint8_t *skip_ordinary(const uint8_t *p, const uint8_t *end)
 
 #include "common/json_scan_string.h"
 
+SCAN_INLINE enum json_error scan_string(struct scan *s, uint32_t *info)
+{
+    struct string_end e = run_string(s->p + 1, s->end, *info);
+    s->p = e.p;
+    *info = e.info;
+    return e.err;
+}
+
+SCAN_INLINE void scan_blanks(struct scan *s)
+{
+    s->p = skip_blanks(s->p, s->end);
+}
+
 #include "common/json_scan_core.h"
+
+enum json_error json_scan_swar(struct json_doc *d, size_t n, size_t *at)
+{
+    return scan_text(d, n, at);
+}
