@@ -7,8 +7,8 @@
  *
  * Reading rule: after IO_OK with a full buffer more may be waiting inside TLS without the socket
  * becoming readable again: read on until IO_WANT_READ, or ask io_has_buffered before going to wait.
- * Writing rule: after IO_WANT_WRITE or IO_WANT_READ the next io_writev must begin with the same
- * bytes (they may lie elsewhere, and more may follow them).
+ * Writing rule: bytes that io_writev was given and did not count in *n come first in the next call,
+ * unchanged (they may lie elsewhere, and more may follow them): TLS may have them in a record.
  *
  * The process must ignore SIGPIPE: OpenSSL writes with write(2).
  */
@@ -43,10 +43,14 @@ struct tls_sessions;
 struct io {
     int fd; /* -1: closed */
     bool handshaken;
-    bool broken;        /* no close_notify any more, and its session isn't used again */
-    int sys_errno;      /* of the last RESET or ERROR, or 0 */
-    const char *reason; /* of the last CUT, RESET or ERROR: static text */
+    bool broken;      /* no close_notify any more, and its session isn't used again */
+    uint8_t deferred; /* enum io_status that the next read returns; IO_OK: none */
+    int sys_errno;    /* of the last RESET or ERROR, or 0 */
+    const char
+        *reason; /* of the last CUT, RESET or ERROR: static text, as is detail (may be NULL) */
+    const char *detail;
     struct ssl_st *ssl; /* NULL: plain */
+    struct tls_sessions *sessions;
 };
 
 /* Takes the non-blocking fd in all three. The TLS ones return -1 only when memory is short; fd is
@@ -72,9 +76,9 @@ bool io_has_buffered(const struct io *io);
 enum io_status io_writev(struct io *io, const struct iovec *iov, int n_iov, size_t *n);
 enum io_status io_write(struct io *io, const void *p, size_t len, size_t *n);
 
-/* For a pooled connection before it is used again: true if the peer has closed it or has sent
- * anything that nobody asked for. TLS session tickets and key updates don't count. One system
- * call. */
+/* For a pooled connection, before it is used again and whenever it becomes readable: true if the
+ * peer has closed it or has sent anything that nobody asked for. TLS session tickets and key
+ * updates are taken in and don't count. One system call. */
 bool io_peek_dead(struct io *io);
 
 /* Tells the peer that nothing more is sent: close_notify (once, not waited for) and SHUT_WR.
@@ -82,6 +86,8 @@ bool io_peek_dead(struct io *io);
 void io_shutdown(struct io *io);
 /* close_notify where the connection is sound, then frees and closes. Twice is harmless. */
 void io_close(struct io *io);
+/* Closes so that the peer sees a reset and can't take what it has for complete. */
+void io_abort(struct io *io);
 
 /* What the last CUT, RESET or ERROR was, for the log: "certificate verify failed: certificate has
  * expired", "Connection reset by peer". Returns out. */
