@@ -43,6 +43,8 @@ void crypto_hex(const void *p, size_t n, char *out);
 /* Either case. 0, or -1 when s isn't exactly 2 n hex digits. */
 GW_MUSTUSE int crypto_unhex(struct slice s, void *out, size_t n);
 
+/* n random base62 characters (5.95 bits each) and a NUL. */
+void crypto_base62(char *out, size_t n);
 /* A new virtual key: "sk-gw-" and 43 base62 characters, log2(62^43) = 256.03 random bits. */
 void crypto_key_text(char out[CRYPTO_KEY_TEXT_BYTES]);
 
