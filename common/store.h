@@ -114,7 +114,8 @@ GW_MUSTUSE enum store_err store_del(struct store_txn *t, unsigned db, struct sli
 /* Number of records. */
 GW_MUSTUSE enum store_err store_count(struct store_txn *t, unsigned db, uint64_t *out);
 
-/* Walks a database in key order within one transaction. STORE_NOTFOUND is the end. */
+/* Walks a database in key order within one transaction; close it before that ends. STORE_NOTFOUND
+ * is the end. */
 struct store_cursor;
 GW_MUSTUSE enum store_err store_cursor_open(struct store_txn *t, unsigned db,
                                             struct store_cursor **out);
