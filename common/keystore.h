@@ -10,15 +10,14 @@
 #ifndef GW_COMMON_KEYSTORE_H
 #define GW_COMMON_KEYSTORE_H
 
-#include "common/buf.h"
 #include "common/crypto.h"
 #include "common/store.h"
 
 enum {
-    KEYSTORE_ID_BYTES = 24,      /* "key_", 16 base62 characters, NUL */
-    KEYSTORE_NAME_MAX = 255,     /* name, team, customer, each model */
-    KEYSTORE_RECORD_MAX = 65536, /* all fields of one key together */
-    KEYSTORE_DIGESTS_MAX = 4,    /* the key's own and those in their grace time */
+    KEYSTORE_ID_BYTES = 24,    /* "key_", 16 base62 characters, NUL */
+    KEYSTORE_NAME_MAX = 255,   /* name, team, customer, each model */
+    KEYSTORE_TEXT_MAX = 65536, /* all fields of one key together */
+    KEYSTORE_DIGESTS_MAX = 4,  /* the key's own and those in their grace time */
 };
 
 /* Opens state_dir/state.mdb with every database that lives there. STORE_WRITE creates it; workers
@@ -134,12 +133,13 @@ GW_MUSTUSE enum store_err keystore_list(struct store_txn *reader, struct slice a
                                         uint32_t limit, keystore_record_fn fn, void *arg);
 GW_MUSTUSE enum store_err keystore_count(struct store_txn *reader, uint64_t *out);
 
-/* One change. `before` and `after` are one JSON object each (without digests), empty where there
- * was none. */
+/* One change: the key as it was and as it is, without digests. */
 struct keystore_audit {
     uint64_t seq;
     int64_t at_us;
-    struct slice who, what, key_id, before, after;
+    struct slice who, what; /* what: "create", "update", "rotate", "delete" */
+    bool has_before, has_after;
+    struct keystore_record before, after;
 };
 typedef bool (*keystore_audit_fn)(void *arg, const struct keystore_audit *a);
 /* Newest first, from before `before_seq` (0: from the newest), at most `limit`. */
