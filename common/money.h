@@ -51,8 +51,7 @@ const char *money_err_text(enum money_err err);
 /* One limit or budget window of one entity. Both words change under the lock only. */
 struct money_cell {
     uint64_t id[2];  /* hash of (entity, dimension, window); {0,0}: unused */
-    uint32_t kind;   /* its user's; 0 none */
-    uint32_t window; /* its user's */
+    uint64_t kind;   /* its user's; 0 none */
     int64_t settled; /* spent in this window */
     int64_t held;    /* sum of the open slots' holds: invariant I2 */
     int64_t mark_us; /* last refill or start of the window */
@@ -191,7 +190,7 @@ static inline enum money_slot_state money_state_of(int64_t word)
 }
 
 /* Finds the cell of that id or makes it with `settled` already spent. Table full: MONEY_NO_CELL. */
-GW_MUSTUSE enum money_err money_cell_get(struct money *m, const uint64_t id[2], uint32_t kind,
+GW_MUSTUSE enum money_err money_cell_get(struct money *m, const uint64_t id[2], uint64_t kind,
                                          int64_t settled, uint32_t *out);
 
 /* --- worker -------------------------------------------------------------------------------------
@@ -214,7 +213,7 @@ void money_resign(struct money_owner *o);
 enum money_hold_kind {
     MONEY_HOLD_COST,    /* cost_nusd: budgets */
     MONEY_HOLD_TOKENS,  /* input, cached, cache_write and output tokens */
-    MONEY_HOLD_KEEP,    /* the whole amount, whatever happens: requests */
+    MONEY_HOLD_KEEP,    /* the whole amount, once anything may have been sent: requests */
     MONEY_HOLD_RELEASE, /* nothing: parallel */
 };
 
@@ -306,8 +305,11 @@ void money_reap_done(struct money *m, uint32_t region, bool free);
 /* Announces sleep; false (and no announcement) when some region already has work beyond what
  * `seen` describes. After true the caller blocks on wake_fd. money_awake ends it. */
 struct money_seen {
-    int64_t settled, taken;
+    int64_t settled; /* position behind the last settled slot that was drained */
+    int64_t opened;  /* money_region_opened when its open slots were looked at */
 };
+/* Attempts ever opened in a region: grows with each. */
+int64_t money_region_opened(const struct money *m, uint32_t region);
 GW_MUSTUSE bool money_sleep(struct money *m, const struct money_seen *seen_of_region);
 void money_awake(struct money *m);
 
