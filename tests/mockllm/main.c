@@ -212,11 +212,11 @@ static void read_options(struct options *o, int argc, char **argv)
 
 /* ---- ports ---- */
 
-static int listen_on(const char *host, int *port)
+static int listen_on(const char *host, int *port, int flags)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port)};
     socklen_t len = sizeof addr;
-    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (inet_pton(AF_INET, host, &addr.sin_addr) != 1)
         die("--host: '%s' is not an IPv4 address", host);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -272,8 +272,8 @@ static struct loop *make_loop(struct program *p)
     struct loop_listener listeners[LOOP_MAX_LISTENERS];
     for (size_t i = 0; i < p->nports; i++) {
         struct port *port = &p->ports[i];
-        listeners[i] =
-            (struct loop_listener){listen_on(p->o.host, &port->number), port->tls, port->stall};
+        listeners[i] = (struct loop_listener){listen_on(p->o.host, &port->number, SOCK_NONBLOCK),
+                                              port->tls, port->stall};
     }
     return loop_new(&p->o.serve, listeners, p->nports);
 }
@@ -364,7 +364,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < p.o.threads; i++)
         p.loops[i] = make_loop(&p);
     ctl = p.o.ctl_port;
-    p.control = (struct control){listen_on(p.o.host, &ctl), p.loops, (size_t)p.o.threads};
+    p.control = (struct control){listen_on(p.o.host, &ctl, 0), p.loops, (size_t)p.o.threads};
     for (int i = 0; i < p.o.threads; i++)
         start(&p.threads[i], loop_main, p.loops[i]);
     start(&p.control_thread, control_main, &p.control);

@@ -169,6 +169,33 @@ static bool parse_word(struct slice text, const char *const *words, void *field)
     return false;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* %XX stands for bytes that part words. */
+static bool parse_text(struct slice text, char *field, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++, n++) {
+        if (n + 1 >= size)
+            return false;
+        field[n] = text.p[i];
+        if (text.p[i] != '%')
+            continue;
+        if (i + 2 >= text.len || hex_digit(text.p[i + 1]) < 0 || hex_digit(text.p[i + 2]) < 0)
+            return false;
+        field[n] = (char)(hex_digit(text.p[i + 1]) * 16 + hex_digit(text.p[i + 2]));
+        i += 2;
+    }
+    field[n] = '\0';
+    return true;
+}
+
 static bool set_value(const struct key *key, struct slice text, char *field)
 {
     int64_t v = 0;
@@ -193,11 +220,7 @@ static bool set_value(const struct key *key, struct slice text, char *field)
     case POSITION:
         return parse_position(text, (struct pos *)field);
     case TEXT:
-        if (text.len >= key->size)
-            return false;
-        memcpy(field, text.p, text.len);
-        field[text.len] = '\0';
-        return true;
+        return parse_text(text, field, key->size);
     }
     if (ok)
         memcpy(field, &v, sizeof v);
