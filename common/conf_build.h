@@ -1,0 +1,48 @@
+/*
+ * conf_build.h: what conf_build.c and conf_resolve.c share.
+ */
+#ifndef GW_COMMON_CONF_BUILD_H
+#define GW_COMMON_CONF_BUILD_H
+
+#include "common/conf_map.h"
+#include "common/conf_raw.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct section {
+    enum conf_section kind;
+    struct slice name;
+    const struct conf_entry *head;
+    const struct conf_entry *entries;
+    uint32_t n;
+    void *raw;
+};
+
+struct build {
+    const struct conf_entries *entries;
+    struct conf *conf;
+    struct arena *arena;   /* of the snapshot */
+    struct arena *scratch; /* gone when conf_build returns */
+    struct conf_errors *errs;
+    struct section *sections;
+    uint32_t n_sections;
+    uint32_t count[CONF_N_SECTIONS];
+};
+
+/* Names section, key and place of *at (NULL: none). */
+void build_error(struct build *b, const struct conf_entry *at, const char *fmt, ...)
+    GW_PRINTF(3, 4);
+/* The line of a key, else the section's head, for errors. */
+const struct conf_entry *build_entry(const struct build *b, const struct section *s,
+                                     const char *key);
+/* NULL: not in the file. */
+struct section *build_singleton(const struct build *b, enum conf_section kind);
+
+/* Puts the defaults of a kind of section into its raw structure. */
+void build_defaults(struct build *b, enum conf_section kind, void *raw);
+
+/* Fills the rest of b->conf: references, order, indexes; checks what is between sections. */
+void conf_resolve(struct build *b);
+
+#endif
