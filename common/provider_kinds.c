@@ -1,0 +1,92 @@
+/*
+ * provider_kinds.c: the rows.
+ *
+ * Base URLs are the ones that the vendors publish for OpenAI clients; the page is named at each
+ * row. Ports of local servers are their documented defaults.
+ */
+#include "common/provider_kinds.h"
+
+/* Which operations a vendor documents. */
+#define CHAT(completions, embeddings, models)                                                      \
+    .paths = {[PROVIDER_OP_CHAT] = "/chat/completions",                                            \
+              [PROVIDER_OP_COMPLETIONS] = (completions) ? "/completions" : NULL,                   \
+              [PROVIDER_OP_EMBEDDINGS] = (embeddings) ? "/embeddings" : NULL,                      \
+              [PROVIDER_OP_MODELS] = (models) ? "/models" : NULL}
+#define ALL CHAT(1, 1, 1)
+
+#define OPENAI(name_, title_, url, auth_, ...)                                                     \
+    {                                                                                              \
+        .name = name_, .title = title_, .dialect = DIALECT_OPENAI, .base_url = url,                \
+        .auth = PROVIDER_AUTH_##auth_, __VA_ARGS__                                                 \
+    }
+#define LATER(name_, title_)                                                                       \
+    {                                                                                              \
+        .name = name_, .title = title_, .dialect = DIALECT_NONE                                    \
+    }
+
+static const struct provider_kind kinds[] = {
+    /* https://platform.openai.com/docs/api-reference */
+    OPENAI("openai", "OpenAI", "https://api.openai.com/v1", BEARER, ALL),
+    OPENAI("openai-compatible", "Anything that speaks the OpenAI API", NULL, BEARER_OPTIONAL, ALL),
+    /* https://docs.mistral.ai/api: usage comes in the last chunk unasked, and `stream_options` is
+     * answered with 422 extra_forbidden (github.com/openai/openai-agents-python/issues/442). */
+    OPENAI("mistral", "Mistral AI", "https://api.mistral.ai/v1", BEARER,
+           .quirks = PROVIDER_QUIRK_NO_STREAM_OPTIONS | PROVIDER_QUIRK_USAGE_UNASKED,
+           CHAT(0, 1, 1)),
+    /* https://console.groq.com/docs/openai */
+    OPENAI("groq", "Groq", "https://api.groq.com/openai/v1", BEARER, CHAT(0, 1, 1)),
+    /* https://api-docs.deepseek.com */
+    OPENAI("deepseek", "DeepSeek", "https://api.deepseek.com/v1", BEARER, CHAT(0, 0, 1)),
+    /* https://docs.x.ai/docs/api-reference */
+    OPENAI("xai", "xAI", "https://api.x.ai/v1", BEARER, ALL),
+    /* https://openrouter.ai/docs/api-reference/overview */
+    OPENAI("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", BEARER, ALL),
+    /* https://docs.together.ai/docs/openai-api-compatibility */
+    OPENAI("together", "Together AI", "https://api.together.xyz/v1", BEARER, ALL),
+    /* https://docs.fireworks.ai/tools-sdks/openai-compatibility */
+    OPENAI("fireworks", "Fireworks AI", "https://api.fireworks.ai/inference/v1", BEARER, ALL),
+    /* https://docs.perplexity.ai/api-reference/chat-completions-post: no version in the path, usage
+     * in the chunks unasked. */
+    OPENAI("perplexity", "Perplexity", "https://api.perplexity.ai", BEARER,
+           .quirks = PROVIDER_QUIRK_NO_STREAM_OPTIONS | PROVIDER_QUIRK_USAGE_UNASKED,
+           CHAT(0, 0, 0)),
+    /* https://inference-docs.cerebras.ai/resources/openai */
+    OPENAI("cerebras", "Cerebras", "https://api.cerebras.ai/v1", BEARER, CHAT(1, 0, 1)),
+    /* https://docs.sambanova.ai/cloud/docs/capabilities/openai-compatibility */
+    OPENAI("sambanova", "SambaNova", "https://api.sambanova.ai/v1", BEARER, CHAT(0, 1, 1)),
+    /* https://docs.tokenfactory.nebius.com/api-reference/introduction */
+    OPENAI("nebius", "Nebius Token Factory", "https://api.tokenfactory.nebius.com/v1", BEARER, ALL),
+    /* https://docs.api.nvidia.com/nim/reference/llm-apis */
+    OPENAI("nvidia", "NVIDIA NIM", "https://integrate.api.nvidia.com/v1", BEARER, ALL),
+    /* https://huggingface.co/docs/inference-providers */
+    OPENAI("huggingface", "Hugging Face Inference Providers", "https://router.huggingface.co/v1",
+           BEARER, CHAT(0, 0, 1)),
+    /* https://docs.ollama.com/api/openai-compatibility */
+    OPENAI("ollama", "Ollama", "http://127.0.0.1:11434/v1", NONE, ALL),
+    /* https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html */
+    OPENAI("vllm", "vLLM", "http://127.0.0.1:8000/v1", BEARER_OPTIONAL, ALL),
+    /* https://docs.sglang.ai/basic_usage/openai_api.html */
+    OPENAI("sglang", "SGLang", "http://127.0.0.1:30000/v1", BEARER_OPTIONAL, ALL),
+    /* https://github.com/ggml-org/llama.cpp/tree/master/tools/server: its default port is ours */
+    OPENAI("llamacpp", "llama.cpp server", NULL, BEARER_OPTIONAL, ALL),
+    LATER("azure", "Azure OpenAI"),
+    LATER("anthropic", "Anthropic"),
+    LATER("gemini", "Google Gemini API"),
+    LATER("vertex", "Google Vertex AI"),
+    LATER("bedrock", "Amazon Bedrock"),
+    LATER("cohere", "Cohere"),
+};
+
+const struct provider_kind *provider_kinds(size_t *n)
+{
+    *n = ARRAY_LEN(kinds);
+    return kinds;
+}
+
+const struct provider_kind *provider_kind_find(struct slice name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (slice_eq_str(name, kinds[i].name))
+            return &kinds[i];
+    return NULL;
+}
