@@ -204,7 +204,8 @@ enum sse_result sse_reader_finish(struct sse_reader *r, const char *buf, size_t 
     struct slice line = without_bom(r, slice_of(buf + r->line_start, len - r->line_start));
     if (line.n > 0 && take_line(r, buf, line) < 0)
         return pass(r, buf, len, true, ev);
+    bool late_lf_alone = len == 1 && r->line_start == 1;
     enum sse_result result = emit(r, buf, len, ev);
-    ev->incomplete = true;
+    ev->incomplete = !late_lf_alone;
     return result;
 }

@@ -59,7 +59,8 @@ enum sse_result sse_reader_next(struct sse_reader *r, const char *buf, size_t le
 
 /* The stream ended with these bytes left (sse_reader_next returned SSE_MORE for them). SSE_MORE
  * when there are none; else SSE_EVENT with `incomplete` set (its data counts an unfinished last
- * line too) or SSE_PASS. By the standard such a tail is no event; the caller decides. */
+ * line too; not set where the bytes are but the LF of the last event's CRLF) or SSE_PASS. By the
+ * standard such a tail is no event; the caller decides. */
 enum sse_result sse_reader_finish(struct sse_reader *r, const char *buf, size_t len,
                                   struct sse_event *ev);
 
