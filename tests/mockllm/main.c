@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -353,6 +354,8 @@ int main(int argc, char **argv)
     if (p.o.die_with_parent)
         follow_parent();
     raise_file_limit();
+    mallopt(M_MMAP_THRESHOLD, 32 << 20); /* large bodies come and go: keep their pages */
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&ending);
     sigaddset(&ending, SIGTERM);
