@@ -261,6 +261,8 @@ struct conf_key {
     struct conf_slices models;
     int64_t expires_us; /* wall clock; 0: never */
     bool enabled;
+    struct slice file; /* where its section stands, for who wants to change it elsewhere */
+    uint32_t line;
 };
 
 struct conf {

@@ -606,6 +606,8 @@ static void resolve_keys(struct build *b)
                         SLICE_FMT(r->team));
         r->pub.name = s->name;
         r->pub.index = at;
+        r->pub.file = conf_dup(b->arena, s->head->file);
+        r->pub.line = s->head->line;
         v[at] = r->pub;
         places[at] = s;
         conf_map_put(&c->index->key_names, s->name, at);
