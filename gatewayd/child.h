@@ -20,6 +20,7 @@
 #include <event2/event.h>
 
 struct conf;
+struct confdb;
 struct secrets;
 
 enum {
@@ -87,15 +88,17 @@ struct child {
     char config_path[IPC_PATH_BYTES];
     char state_dir[IPC_PATH_BYTES];
     char runtime_dir[IPC_PATH_BYTES];
+    char by[IPC_BY_BYTES];       /* loader: who asked for this load */
     struct control_shm *control; /* NULL in a loader before the directories are known */
     struct control_slot *self;   /* own slot in it; worker and keeper */
+    struct confdb *confdb;       /* open, read-only; worker, keeper: from child_run on */
     struct event_base *base;     /* worker, keeper: from child_run on */
     void *arg;                   /* the role's own */
 
     /* private to child.c */
     const struct child_ops *ops;
     struct shm control_map;
-    struct event *ipc_event, *beat_event;
+    struct event *ipc_event, *beat_event, *term_event;
     struct child_build first;
     uint64_t built_generation;
     struct ipc_text_acc result_text;

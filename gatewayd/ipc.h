@@ -51,6 +51,7 @@ enum {
     IPC_MAX_FDS = 64,
     IPC_MAX_LISTENERS = 48,
     IPC_PATH_BYTES = 512,
+    IPC_BY_BYTES = 64,
     IPC_TEXT_BYTES = 4000,
     /* All pieces of one text together; who has more says how much is left out. */
     IPC_TEXT_MAX_BYTES = 64 * 1024,
@@ -109,8 +110,6 @@ enum ipc_fd_kind {
     IPC_FD_SECRETS, /* sealed memfd of the generation, read-only */
     IPC_FD_MONEY,
     IPC_FD_CONTROL,
-    IPC_FD_HEALTH,
-    IPC_FD_METRICS,
     IPC_FD_DNS,
     IPC_FD_LOG,
     IPC_FD_LEDGER_WAKE, /* eventfd: a worker writes when it settled, the keeper reads */
@@ -167,6 +166,7 @@ struct ipc_start {
     uint16_t n_tags;
     struct ipc_log log;
     char config_path[IPC_PATH_BYTES]; /* absolute */
+    char by[IPC_BY_BYTES];            /* loader: "start", "SIGHUP", "gwctl" */
     char state_dir[IPC_PATH_BYTES];   /* empty at the first loader: not known yet */
     char runtime_dir[IPC_PATH_BYTES];
     struct ipc_fd_tag tag[IPC_MAX_FDS];
