@@ -138,6 +138,7 @@ SCAN_TARGET static __attribute__((noinline)) struct string_end scan_tail(const u
 SCAN_TARGET static __attribute__((noinline)) struct string_end scan_blocks(const uint8_t *p,
                                                                            const uint8_t *end)
 {
+    const uint8_t *start = p;
     uint32_t info = 0;
     uint32_t carry = 0; /* of the last three bytes before p, those that aren't ASCII */
     while (end - p >= BLOCK) {
@@ -166,8 +167,8 @@ SCAN_TARGET static __attribute__((noinline)) struct string_end scan_blocks(const
                 break;
             special &= ~UINT32_C(0) << k;
         }
-        if (GW_UNLIKELY(bad))
-            return (struct string_end){p + __builtin_ctz(bad), info, JSON_ERR_UTF8};
+        if (GW_UNLIKELY(bad)) /* at or behind the character that is wrong: let it be found */
+            return scan_tail(start, end, false, 0);
         if (k >= BLOCK)
             carry = 0;
         p += GW_MAX(k, (unsigned)BLOCK);

@@ -16,7 +16,7 @@
 struct buf;
 
 enum {
-    SPLICES_MAX = 64,
+    SPLICES_MAX = 128,
     SPLICES_SCRATCH_BYTES = 4096,
     SPLICES_MAX_IOV = 2 * SPLICES_MAX + 1,
 };

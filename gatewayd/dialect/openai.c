@@ -1,0 +1,17 @@
+/*
+ * openai.c: the OpenAI dialect as the worker sees it.
+ */
+#include "gatewayd/dialect/openai.h"
+
+const struct dialect dialect_openai = {
+    .name = "openai",
+    .content_type_stream = "text/event-stream",
+    .read_request = openai_read_request,
+    .rewrite_request = openai_rewrite_request,
+    .read_response = openai_read_response,
+    .read_error = openai_read_error,
+    .stream_init = openai_stream_init,
+    .stream_event = openai_stream_event,
+    .write_error = openai_write_error,
+    .write_stream_error = openai_write_stream_error,
+};

@@ -1,0 +1,49 @@
+/*
+ * openai.h: private to the OpenAI dialect: what its files share.
+ *
+ * openai_request.c reads and splices requests, openai_response.c reads whole answers, openai_stream.c
+ * runs over events, openai_error.c reads and writes errors; openai.c is the table of them. The
+ * formats are those of the OpenAI API reference (platform.openai.com/docs/api-reference: chat,
+ * completions, embeddings); what other providers do differently is said where it matters.
+ */
+#ifndef GW_GATEWAYD_DIALECT_OPENAI_H
+#define GW_GATEWAYD_DIALECT_OPENAI_H
+
+#include "gatewayd/dialect/dialect.h"
+
+int openai_read_request(struct json_doc *d, struct slice body, enum dialect_op op,
+                        struct slice default_model, struct dialect_request *out,
+                        struct dialect_refusal *why);
+int openai_rewrite_request(const struct dialect_request *req, const struct dialect_rewrite *how,
+                           struct splices *out, bool *injected);
+int openai_read_response(struct json_doc *d, struct slice body, enum dialect_op op,
+                         struct dialect_response *out);
+enum dialect_fault openai_read_error(struct json_doc *d, int status, struct slice body);
+void openai_stream_init(struct dialect_stream *s, enum dialect_op op, bool usage_injected);
+enum dialect_verdict openai_stream_event(struct dialect_stream *s, struct json_doc *d,
+                                         struct slice event, struct slice data,
+                                         struct splices *cuts);
+void openai_write_error(struct json_writer *w, const struct dialect_error *e);
+int openai_write_stream_error(struct buf *out, const struct dialect_error *e);
+
+/* The fault an error object stands for; `error` is the value of the `error` member, or the object
+ * around it where the members stand bare. */
+enum dialect_fault openai_fault(const struct json_doc *d, uint32_t error, int status);
+/* The error object of an answer, if it is one: {"error":{…}}, {"error":"text"} or
+ * {"object":"error",…}; JSON_NONE if it is none. */
+uint32_t openai_error_object(const struct json_doc *d);
+
+/* Reads a `usage` value; what was read before is in out and is what a stream must not fall behind.
+ */
+void openai_read_usage(const struct json_doc *d, uint32_t usage, struct dialect_usage *out);
+/* Decoded bytes of generated text in a choice of a whole answer or of a chunk. */
+uint64_t openai_choice_bytes(const struct json_doc *d, uint32_t choice);
+/* Copies a string value; leaves the name alone if it is no string, empty or too long. */
+void openai_copy_name(const struct json_doc *d, uint32_t v, struct dialect_name *out);
+
+static inline struct dialect_span openai_span(const struct json_doc *d, uint32_t v)
+{
+    return (struct dialect_span){d->toks[v].off, d->toks[v].end};
+}
+
+#endif

@@ -1,0 +1,387 @@
+/*
+ * openai_request.c: reads the members of a request that the gateway acts on, and splices it.
+ *
+ * Every member that is read is checked for its type and must stand once: a second one would let
+ * the gateway and the provider act on different values. All others pass unread. null counts as
+ * absent for the optional ones, as it does upstream.
+ */
+#include "gatewayd/dialect/openai.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct reader {
+    const struct json_doc *d;
+    struct dialect_request *out;
+    struct dialect_refusal *why;
+};
+
+static int refuse(struct dialect_refusal *why, const char *code, const char *param,
+                  const char *fmt, ...) GW_PRINTF(4, 5);
+static int refuse(struct dialect_refusal *why, const char *code, const char *param,
+                  const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(why->message, sizeof why->message, fmt, ap);
+    va_end(ap);
+    snprintf(why->param, sizeof why->param, "%s", param);
+    why->code = code;
+    return -1;
+}
+
+static int wrong_type(const struct reader *r, const char *param, uint32_t v, const char *expected)
+{
+    return refuse(r->why, "invalid_type", param, "'%s' must be %s, not %s.", param, expected,
+                  json_type_name(json_type(r->d, v)));
+}
+
+static int read_model(struct reader *r, const char *param, uint32_t v)
+{
+    struct dialect_name *m = &r->out->model;
+    size_t n;
+    if (json_type(r->d, v) != JSON_STRING)
+        return wrong_type(r, param, v, "a string");
+    if (json_str_decode(r->d, v, m->s, sizeof m->s, &n) < 0 || n == 0)
+        return refuse(r->why, "invalid_value", param,
+                      "'%s' must be a name of 1 to %d bytes of valid Unicode.", param,
+                      DIALECT_NAME_BYTES);
+    m->n = (uint8_t)n;
+    r->out->model_value = openai_span(r->d, v);
+    return 0;
+}
+
+static int read_flag(struct reader *r, const char *param, uint32_t v, bool *out)
+{
+    if (json_is_null(r->d, v) || json_bool(r->d, v, out) == 0)
+        return 0;
+    return wrong_type(r, param, v, "a boolean");
+}
+
+static int read_stream(struct reader *r, const char *param, uint32_t v)
+{
+    return read_flag(r, param, v, &r->out->stream);
+}
+
+static int read_stream_options(struct reader *r, const char *param, uint32_t v)
+{
+    static const char inner[] = "stream_options.include_usage";
+    enum json_type t = json_type(r->d, v);
+    bool more;
+    if (t != JSON_OBJECT && t != JSON_NULL)
+        return wrong_type(r, param, v, "an object");
+    r->out->stream_options = openai_span(r->d, v);
+    r->out->stream_options_empty = json_count(r->d, v) == 0;
+    uint32_t asked = json_get_unique(r->d, v, SLICE_LIT("include_usage"), &more);
+    if (more)
+        return refuse(r->why, "duplicate_member", inner, "'%s' is given more than once.", inner);
+    if (asked == JSON_NONE)
+        return 0;
+    r->out->include_usage_value = openai_span(r->d, asked);
+    return read_flag(r, inner, asked, &r->out->include_usage);
+}
+
+enum { COUNT_MAX = 1000000000 };
+
+static int read_count(struct reader *r, const char *param, uint32_t v, int64_t min, int64_t *out)
+{
+    if (json_is_null(r->d, v))
+        return 0;
+    if (json_type(r->d, v) != JSON_NUMBER)
+        return wrong_type(r, param, v, "an integer");
+    if (json_i64(r->d, v, out) < 0 || *out < min || *out > COUNT_MAX)
+        return refuse(r->why, "invalid_value", param, "'%s' must be an integer from %d to %d.",
+                      param, (int)min, COUNT_MAX);
+    return 0;
+}
+
+static int read_max_tokens(struct reader *r, const char *param, uint32_t v)
+{
+    int64_t n = -1;
+    if (read_count(r, param, v, 0, &n) < 0)
+        return -1;
+    r->out->max_output_tokens = GW_MAX(r->out->max_output_tokens, n);
+    return 0;
+}
+
+static int read_n(struct reader *r, const char *param, uint32_t v)
+{
+    return read_count(r, param, v, 1, &r->out->n);
+}
+
+static int read_best_of(struct reader *r, const char *param, uint32_t v)
+{
+    return read_count(r, param, v, 0, &r->out->best_of);
+}
+
+static int read_user(struct reader *r, const char *param, uint32_t v)
+{
+    if (json_is_null(r->d, v))
+        return 0;
+    if (json_type(r->d, v) != JSON_STRING)
+        return wrong_type(r, param, v, "a string");
+    size_t n;
+    if (json_str_decode(r->d, v, r->out->user.s, sizeof r->out->user.s, &n) < 0)
+        return refuse(r->why, "invalid_value", param,
+                      "'%s' must be at most %d bytes of valid Unicode.", param, DIALECT_NAME_BYTES);
+    r->out->user.n = (uint8_t)n;
+    return 0;
+}
+
+static void add_prompt_bytes(struct reader *r, uint32_t v)
+{
+    if (!json_is_null(r->d, v))
+        r->out->prompt_bytes += json_raw(r->d, v).n;
+}
+
+static int read_prompt_part(struct reader *r, const char *param, uint32_t v)
+{
+    add_prompt_bytes(r, v);
+    return 0;
+}
+
+/* Content parts that a provider meters by what they show or hold, not by their bytes here. */
+static void count_part(struct reader *r, uint32_t part)
+{
+    struct dialect_request *out = r->out;
+    uint32_t type = json_get_lit(r->d, part, "type");
+    if (json_str_eq_lit(r->d, type, "image_url"))
+        out->images++;
+    else if (json_str_eq_lit(r->d, type, "input_audio"))
+        out->audios++;
+    else if (json_str_eq_lit(r->d, type, "file"))
+        out->files++;
+    else
+        return;
+    out->prompt_bytes -= json_raw(r->d, part).n;
+}
+
+static int read_messages(struct reader *r, const char *param, uint32_t v)
+{
+    if (json_type(r->d, v) != JSON_ARRAY)
+        return wrong_type(r, param, v, "an array");
+    r->out->messages = json_count(r->d, v);
+    add_prompt_bytes(r, v);
+    json_foreach_element(r->d, v, m)
+    {
+        if (json_type(r->d, m) != JSON_OBJECT)
+            return wrong_type(r, "messages[]", m, "an object");
+        json_foreach_member(r->d, m, k)
+        {
+            if (!json_str_eq_lit(r->d, k, "content"))
+                continue;
+            json_foreach_element(r->d, k + 1, part)
+            {
+                count_part(r, part);
+            }
+        }
+    }
+    return 0;
+}
+
+static int read_prompts(struct reader *r, const char *param, uint32_t v)
+{
+    enum json_type t = json_type(r->d, v);
+    if (t != JSON_STRING && t != JSON_ARRAY)
+        return wrong_type(r, param, v, "a string or an array");
+    /* An array of numbers is one prompt given as tokens; any other holds one prompt an element. */
+    bool tokens = t == JSON_ARRAY && json_count(r->d, v) && json_type(r->d, v + 1) == JSON_NUMBER;
+    r->out->prompts = t == JSON_ARRAY && !tokens ? json_count(r->d, v) : 1;
+    add_prompt_bytes(r, v);
+    return 0;
+}
+
+static int read_tools(struct reader *r, const char *param, uint32_t v)
+{
+    enum json_type t = json_type(r->d, v);
+    if (t != JSON_ARRAY && t != JSON_NULL)
+        return wrong_type(r, param, v, "an array");
+    r->out->tools += json_count(r->d, v);
+    add_prompt_bytes(r, v);
+    json_foreach_element(r->d, v, tool)
+    {
+        uint32_t type = json_get_lit(r->d, tool, "type");
+        if (type != JSON_NONE && !json_str_eq_lit(r->d, type, "function") &&
+            !json_str_eq_lit(r->d, type, "custom"))
+            r->out->hosted_tools = true;
+    }
+    return 0;
+}
+
+static int read_functions(struct reader *r, const char *param, uint32_t v)
+{
+    enum json_type t = json_type(r->d, v);
+    if (t != JSON_ARRAY && t != JSON_NULL)
+        return wrong_type(r, param, v, "an array");
+    r->out->tools += json_count(r->d, v);
+    add_prompt_bytes(r, v);
+    return 0;
+}
+
+static int read_web_search(struct reader *r, const char *param, uint32_t v)
+{
+    r->out->hosted_tools |= !json_is_null(r->d, v);
+    return 0;
+}
+
+enum {
+    IN_CHAT = 1 << DIALECT_CHAT,
+    IN_COMPLETIONS = 1 << DIALECT_COMPLETIONS,
+    IN_EMBEDDINGS = 1 << DIALECT_EMBEDDINGS,
+    GENERATING = IN_CHAT | IN_COMPLETIONS,
+    EVERYWHERE = GENERATING | IN_EMBEDDINGS,
+};
+
+struct member {
+    struct slice name;
+    unsigned ops;      /* where it is read */
+    unsigned required; /* where it must stand */
+    int (*read)(struct reader *r, const char *param, uint32_t v);
+};
+#define MEMBER(lit, ops, required, fn) {{lit, sizeof(lit) - 1}, ops, required, fn}
+
+enum { MODEL = 0 };
+static const struct member members[] = {
+    [MODEL] = MEMBER("model", EVERYWHERE, 0, read_model),
+    MEMBER("messages", IN_CHAT, IN_CHAT, read_messages),
+    MEMBER("prompt", IN_COMPLETIONS, IN_COMPLETIONS, read_prompts),
+    MEMBER("input", IN_EMBEDDINGS, IN_EMBEDDINGS, read_prompts),
+    MEMBER("stream", GENERATING, 0, read_stream),
+    MEMBER("stream_options", GENERATING, 0, read_stream_options),
+    MEMBER("max_tokens", GENERATING, 0, read_max_tokens),
+    MEMBER("max_completion_tokens", IN_CHAT, 0, read_max_tokens),
+    MEMBER("n", GENERATING, 0, read_n),
+    MEMBER("best_of", IN_COMPLETIONS, 0, read_best_of),
+    MEMBER("user", EVERYWHERE, 0, read_user),
+    MEMBER("tools", IN_CHAT, 0, read_tools),
+    MEMBER("functions", IN_CHAT, 0, read_functions),
+    MEMBER("tool_choice", IN_CHAT, 0, read_prompt_part),
+    MEMBER("function_call", IN_CHAT, 0, read_prompt_part),
+    MEMBER("response_format", IN_CHAT, 0, read_prompt_part),
+    MEMBER("prediction", IN_CHAT, 0, read_prompt_part),
+    MEMBER("suffix", IN_COMPLETIONS, 0, read_prompt_part),
+    MEMBER("web_search_options", IN_CHAT, 0, read_web_search),
+};
+
+static int find_member(const struct json_doc *d, uint32_t key, enum dialect_op op)
+{
+    for (size_t i = 0; i < ARRAY_LEN(members); i++)
+        if ((members[i].ops >> op & 1) && json_str_eq(d, key, members[i].name))
+            return (int)i;
+    return -1;
+}
+
+static int read_members(struct reader *r, uint32_t *seen)
+{
+    json_foreach_member(r->d, JSON_ROOT, k)
+    {
+        int i = find_member(r->d, k, r->out->op);
+        if (i < 0)
+            continue;
+        const char *name = members[i].name.p;
+        if (*seen >> i & 1)
+            return refuse(r->why, "duplicate_member", name, "'%s' is given more than once.", name);
+        *seen |= UINT32_C(1) << i;
+        if (members[i].read(r, name, k + 1) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int check_required(struct reader *r, uint32_t seen, struct slice default_model)
+{
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        const char *name = members[i].name.p;
+        if ((members[i].required >> r->out->op & 1) && !(seen >> i & 1))
+            return refuse(r->why, "missing_required_parameter", name, "'%s' is required.", name);
+    }
+    if (seen >> MODEL & 1)
+        return 0;
+    if (default_model.n == 0 || default_model.n > DIALECT_NAME_BYTES)
+        return refuse(r->why, "missing_required_parameter", "model", "'model' is required.");
+    memcpy(r->out->model.s, default_model.p, default_model.n);
+    r->out->model.n = (uint8_t)default_model.n;
+    return 0;
+}
+
+int openai_read_request(struct json_doc *d, struct slice body, enum dialect_op op,
+                        struct slice default_model, struct dialect_request *out,
+                        struct dialect_refusal *why)
+{
+    struct reader r = {.d = d, .out = out, .why = why};
+    uint32_t seen = 0;
+    struct errbuf e;
+    memset(out, 0, sizeof *out);
+    out->op = op;
+    out->max_output_tokens = out->n = out->best_of = -1;
+    if (json_parse(d, body.p, body.n) < 0) {
+        json_parse_error(d, &e);
+        return refuse(why, "invalid_json", "", "The request body is not valid JSON: %s.", e.msg);
+    }
+    if (json_type(d, JSON_ROOT) != JSON_OBJECT)
+        return refuse(why, "invalid_json", "", "The request body must be a JSON object, not %s.",
+                      json_type_name(json_type(d, JSON_ROOT)));
+    out->root = openai_span(d, JSON_ROOT);
+    if (read_members(&r, &seen) < 0)
+        return -1;
+    return check_required(&r, seen, default_model);
+}
+
+/* Adds bytes made here; they are copied. */
+static int add_made(struct splices *l, uint32_t off, uint32_t cut, struct slice bytes)
+{
+    struct slice own = splices_note(l, bytes);
+    return own.p ? splices_add(l, off, cut, own) : -1;
+}
+
+/* Neither root nor an object that has a member is empty, so what is put first takes a comma. */
+static int splice_model(const struct dialect_request *req, struct slice model, struct splices *out)
+{
+    char text[6 * DIALECT_NAME_BYTES + 32];
+    struct json_writer w;
+    size_t n;
+    bool present = req->model_value.end != 0;
+    if (present && slice_eq(model, dialect_name_slice(&req->model)))
+        return 0;
+    jw_init_fixed(&w, text, sizeof text);
+    if (!present)
+        jw_raw(&w, SLICE_LIT("\"model\":"));
+    w.comma = false;
+    jw_str(&w, model);
+    w.comma = false;
+    if (!present)
+        jw_raw(&w, SLICE_LIT(","));
+    if (jw_finish(&w, &n) < 0)
+        return -1;
+    if (!present)
+        return add_made(out, req->root.off + 1, 0, slice_of(text, n));
+    return add_made(out, req->model_value.off, req->model_value.end - req->model_value.off,
+                    slice_of(text, n));
+}
+
+static int splice_usage(const struct dialect_request *req, struct splices *out)
+{
+    static const char member[] = "\"include_usage\":true,";
+    static const char object[] = "{\"include_usage\":true}";
+    const struct dialect_span *options = &req->stream_options, *asked = &req->include_usage_value;
+    if (!options->end)
+        return splices_add(out, req->root.off + 1, 0,
+                           SLICE_LIT("\"stream_options\":{\"include_usage\":true},"));
+    if (asked->end)
+        return splices_add(out, asked->off, asked->end - asked->off, SLICE_LIT("true"));
+    if (req->stream_options_empty)
+        return splices_add(out, options->off, options->end - options->off,
+                           slice_of(object, sizeof object - 1));
+    return splices_add(out, options->off + 1, 0, slice_of(member, sizeof member - 1));
+}
+
+int openai_rewrite_request(const struct dialect_request *req, const struct dialect_rewrite *how,
+                           struct splices *out, bool *injected)
+{
+    splices_reset(out);
+    *injected = how->inject_usage && req->stream && !req->include_usage &&
+                req->op != DIALECT_EMBEDDINGS;
+    if (splice_model(req, how->model, out) < 0)
+        return -1;
+    return *injected ? splice_usage(req, out) : 0;
+}
