@@ -27,7 +27,7 @@ struct edit {
 };
 
 enum {
-    EDITS_MAX = 48,
+    EDITS_MAX = 40,
     EDIT_PATH_PARTS_MAX = 8,
 };
 
@@ -41,5 +41,11 @@ GW_MUSTUSE int edit_value_json(struct slice value, struct buf *out);
 /* Turns prepared edits into splices of the parsed body; out is reset first. -1: they don't fit. */
 GW_MUSTUSE int edits_apply(const struct edit *edits, size_t n, const struct json_doc *body,
                            struct splices *out);
+
+/* Cuts every member of that (decoded) name out of an object, each with one comma and the white
+ * space on one side of it: what is left is the text as it would be had the member not been written.
+ * -1: they don't fit. */
+GW_MUSTUSE int edit_cut_members(const struct json_doc *d, uint32_t object, struct slice name,
+                                struct splices *out);
 
 #endif

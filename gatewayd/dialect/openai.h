@@ -1,10 +1,11 @@
 /*
  * openai.h: private to the OpenAI dialect: what its files share.
  *
- * openai_request.c reads and splices requests, openai_response.c reads whole answers, openai_stream.c
- * runs over events, openai_error.c reads and writes errors; openai.c is the table of them. The
- * formats are those of the OpenAI API reference (platform.openai.com/docs/api-reference: chat,
- * completions, embeddings); what other providers do differently is said where it matters.
+ * openai_request.c reads and splices requests, openai_response.c reads whole answers,
+ * openai_stream.c runs over events, openai_error.c reads and writes errors; openai.c is the table
+ * of them. The formats are those of the OpenAI API reference
+ * (platform.openai.com/docs/api-reference: chat, completions, embeddings); what other providers do
+ * differently is said where it matters.
  */
 #ifndef GW_GATEWAYD_DIALECT_OPENAI_H
 #define GW_GATEWAYD_DIALECT_OPENAI_H

@@ -16,10 +16,10 @@ struct reader {
     struct dialect_refusal *why;
 };
 
-static int refuse(struct dialect_refusal *why, const char *code, const char *param,
-                  const char *fmt, ...) GW_PRINTF(4, 5);
-static int refuse(struct dialect_refusal *why, const char *code, const char *param,
-                  const char *fmt, ...)
+static int refuse(struct dialect_refusal *why, const char *code, const char *param, const char *fmt,
+                  ...) GW_PRINTF(4, 5);
+static int refuse(struct dialect_refusal *why, const char *code, const char *param, const char *fmt,
+                  ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -144,7 +144,8 @@ static int read_prompt_part(struct reader *r, const char *param, uint32_t v)
 static void count_part(struct reader *r, uint32_t part)
 {
     struct dialect_request *out = r->out;
-    uint32_t type = json_get_lit(r->d, part, "type");
+    bool more;
+    uint32_t type = json_get_unique(r->d, part, SLICE_LIT("type"), &more);
     if (json_str_eq_lit(r->d, type, "image_url"))
         out->images++;
     else if (json_str_eq_lit(r->d, type, "input_audio"))
@@ -153,7 +154,8 @@ static void count_part(struct reader *r, uint32_t part)
         out->files++;
     else
         return;
-    out->prompt_bytes -= json_raw(r->d, part).n;
+    if (!more) /* with two types it may still be read as text */
+        out->prompt_bytes -= json_raw(r->d, part).n;
 }
 
 static int read_messages(struct reader *r, const char *param, uint32_t v)
@@ -238,7 +240,10 @@ struct member {
     unsigned required; /* where it must stand */
     int (*read)(struct reader *r, const char *param, uint32_t v);
 };
-#define MEMBER(lit, ops, required, fn) {{lit, sizeof(lit) - 1}, ops, required, fn}
+#define MEMBER(lit, ops, required, fn)                                                             \
+    {                                                                                              \
+        {lit, sizeof(lit) - 1}, ops, required, fn                                                  \
+    }
 
 enum { MODEL = 0 };
 static const struct member members[] = {
@@ -379,8 +384,8 @@ int openai_rewrite_request(const struct dialect_request *req, const struct diale
                            struct splices *out, bool *injected)
 {
     splices_reset(out);
-    *injected = how->inject_usage && req->stream && !req->include_usage &&
-                req->op != DIALECT_EMBEDDINGS;
+    *injected =
+        how->inject_usage && req->stream && !req->include_usage && req->op != DIALECT_EMBEDDINGS;
     if (splice_model(req, how->model, out) < 0)
         return -1;
     return *injected ? splice_usage(req, out) : 0;
