@@ -109,7 +109,7 @@ class Gateway:
 
     # ---- life ----
 
-    def _environment(self):
+    def process_environment(self):
         kept = {name: value for name, value in os.environ.items()
                 if "proxy" not in name.lower() and not name.endswith("_API_KEY")}
         kept.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=0")
@@ -121,7 +121,7 @@ class Gateway:
         with open(self.stderr, "ab") as log:
             self.process = subprocess.Popen(
                 [build_dir() / "gatewayd", "-c", self.ini, *extra], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, env=self._environment(), cwd=self.folder)
+                stdout=log, stderr=log, env=self.process_environment(), cwd=self.folder)
         return self
 
     def start(self, *extra):
@@ -218,7 +218,7 @@ class Gateway:
     def gwctl(self, *args, check=True, input=None, status=None):
         result = subprocess.run(
             [build_dir() / "gwctl", "--socket", self.admin_socket, *map(str, args)], input=input,
-            capture_output=True, text=True, env=self._environment(), cwd=self.folder, timeout=60)
+            capture_output=True, text=True, env=self.process_environment(), cwd=self.folder, timeout=60)
         wanted = status if status is not None else 0 if check else result.returncode
         if result.returncode != wanted:
             raise Failed(f"gwctl {' '.join(map(str, args))}", result)

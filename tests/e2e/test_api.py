@@ -54,7 +54,7 @@ def test_body_is_spliced_not_rebuilt(gateway, mock):
 
 def test_stream_is_relayed_event_by_event(gateway, mock):
     """The first event arrives while the provider still holds back the rest."""
-    with gateway.stream("tokens=5,hold=event:2") as (connection, head):
+    with gateway.stream("tokens=5,hold=e2") as (connection, head):
         assert head.status == 200
         assert head.header("content-type").startswith("text/event-stream")
         assert head.header("x-request-id")
@@ -110,7 +110,7 @@ def test_stream_survives_any_boundaries(gateway, script):
 
 def test_streams_run_side_by_side_on_one_worker(make_gateway, mock):
     gateway = make_gateway(workers=1)
-    with gateway.stream("tokens=2,hold=event:1") as (slow, slow_head):
+    with gateway.stream("tokens=2,hold=e1") as (slow, slow_head):
         events = slow.events(slow_head)
         next(events)
         assert gateway.chat().status == 200

@@ -117,7 +117,7 @@ def test_a_start_with_a_bad_file_ends_with_2(make_gateway):
 
 def test_a_request_keeps_the_generation_that_it_began_with(make_gateway, mock):
     gateway = make_gateway({"model:going": {"targets": "mock/mock-chat"}})
-    with gateway.stream("tokens=6,hold=event:2", model="going") as (connection, head):
+    with gateway.stream("tokens=6,hold=e2", model="going") as (connection, head):
         events = connection.events(head)
         next(events)
         gateway.write_ini({"model:going": None})

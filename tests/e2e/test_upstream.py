@@ -55,9 +55,9 @@ def test_a_stream_that_never_began_is_a_502(gateway, script):
         assert head.status == 502, head
 
 
-@pytest.mark.parametrize("script", ["tokens=6,cut=event:3", "tokens=6,reset=event:3", "tokens=6,cut=done",
-                                    "tokens=6,framing=chunked,cut=end", "tokens=6,framing=close,cut=event:3",
-                                    "tokens=6,framing=chunked,garbage=event:3", "tokens=6,done=0"])
+@pytest.mark.parametrize("script", ["tokens=6,cut=e3", "tokens=6,reset=e3", "tokens=6,cut=done",
+                                    "tokens=6,framing=chunked,cut=end", "tokens=6,framing=close,cut=e3",
+                                    "tokens=6,framing=chunked,garbage=e3", "tokens=6,done=0"])
 def test_a_cut_stream_never_looks_finished(gateway, script):
     """An error event in the stream, and an end that no client can take for a clean one."""
     head, events, clean = stream_of(gateway, script)
@@ -152,7 +152,7 @@ def test_retry_unknown_off_never_sends_twice(make_gateway, mock):
 
 def test_a_stream_is_not_tried_again_once_it_began(make_gateway, mock):
     gateway = make_gateway({f"model:{MODEL}": TWO_TARGETS})
-    mock.script("tokens=5,cut=event:2", model="first")
+    mock.script("tokens=5,cut=e2", model="first")
     head, events, clean = stream_of(gateway, "")
     assert head.status == 200 and not clean
     assert len(mock.bill()) == 1
@@ -208,7 +208,7 @@ def test_total_deadline(make_gateway, mock):
 
 def test_idle_deadline_inside_a_stream(make_gateway, mock):
     gateway = make_gateway({f"model:{MODEL}": {"idle_timeout": "300ms"}})
-    head, events, clean = stream_of(gateway, "tokens=6,hang=event:3")
+    head, events, clean = stream_of(gateway, "tokens=6,hang=e3")
     assert len(events) == 4 and b'"error"' in events[-1]
     assert not clean
 

@@ -1,0 +1,34 @@
+# bash completion for gwctl
+_gwctl()
+{
+    local cur=${COMP_WORDS[COMP_CWORD]} words=() command='' sub=''
+    local i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --socket | --url | --token-file | -c) ((i++)) ;;
+        -*) ;;
+        *) words+=("${COMP_WORDS[i]}") ;;
+        esac
+    done
+    command=${words[0]:-} sub=${words[1]:-}
+    case ${COMP_WORDS[COMP_CWORD - 1]} in
+    --socket | --token-file | -c) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --url | --name | --expires | --models | --team | --grace) return ;;
+    esac
+    local offered=''
+    case $command in
+    '') offered='status workers reload config keys ledger drain resume --socket --url --token-file --json --help' ;;
+    config) [ -n "$sub" ] || offered='check show diff'
+            [ "$sub" != check ] || { mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return; } ;;
+    keys) case $sub in
+          '') offered='create list show update disable enable rotate delete import export' ;;
+          create | update) offered='--name --team --models --expires --json' ;;
+          rotate) offered='--grace --json' ;;
+          import) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+          *) offered='--json --csv' ;;
+          esac ;;
+    *) offered='--json' ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$offered" -- "$cur")
+}
+complete -F _gwctl gwctl
