@@ -59,7 +59,7 @@ SCAN_TARGET SCAN_INLINE enum json_error scan_number(struct scan *s, uint32_t *in
     return JSON_ERR_OK;
 malformed:
     s->p = p;
-    return p == end ? JSON_ERR_END : JSON_ERR_NUMBER;
+    return p == digits && p == end ? JSON_ERR_END : JSON_ERR_NUMBER;
 }
 
 SCAN_TARGET SCAN_INLINE enum json_error scan_word(struct scan *s, const char *word, size_t n)
