@@ -54,6 +54,13 @@ int tls_pem_each_certificate(struct tls_pem pem, int (*fn)(void *arg, X509 *cert
     return rc;
 }
 
+/* OpenSSL 3 calls a text without a key "unsupported". */
+static bool names_a_key(struct slice text)
+{
+    struct slice label = SLICE_LIT("PRIVATE KEY-----");
+    return text.n > 0 && memmem(text.p, text.n, label.p, label.n);
+}
+
 static int no_passphrase(char *out, int cap, int writing, void *was_asked)
 {
     *(bool *)was_asked = true;
@@ -69,7 +76,7 @@ EVP_PKEY *tls_pem_key(struct tls_pem pem, struct errbuf *err)
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &was_asked);
     if (!key && was_asked)
         err_set(err, "%s: the key is encrypted; store it without a passphrase", pem.setting);
-    else if (!key && is_end_of_pem())
+    else if (!key && !names_a_key(pem.bytes))
         err_set(err, "%s: holds no private key (-----BEGIN PRIVATE KEY-----)", pem.setting);
     else if (!key)
         err_set(err, "%s: the private key is broken: %s", pem.setting, tls_last_error());
