@@ -21,15 +21,11 @@ static enum http_step head_bad(struct http_error *err, unsigned status, size_t o
     return HTTP_STEP_BAD;
 }
 
-static enum http_step head_unfinished(const char *buf, size_t len, const struct http_limits *limits,
-                                      struct http_error *err)
+/* Whether the first line doesn't end where it must, seen from a byte at `at`. */
+static bool is_line_too_long(const char *buf, size_t at, const struct http_limits *limits)
 {
-    size_t max_line = limits->max_target_bytes + REQUEST_LINE_REST;
-    if (len > max_line && !memchr(buf, '\n', max_line))
-        return head_bad(err, 414, 0, "the request line is too long");
-    if (len >= limits->max_head_bytes)
-        return head_bad(err, 431, 0, "the head of the message is too long");
-    return HTTP_STEP_MORE;
+    size_t max = limits->max_target_bytes + REQUEST_LINE_REST;
+    return at >= max && !memchr(buf, '\n', max);
 }
 
 enum http_step http_head_find(const char *buf, size_t len, const struct http_limits *limits,
@@ -42,22 +38,24 @@ enum http_step http_head_find(const char *buf, size_t len, const struct http_lim
                         buf[0] == 0x16 ? "a TLS handshake on a connection without TLS"
                                        : "the first byte is not that of an HTTP message");
     size_t end = GW_MIN(len, limits->max_head_bytes);
-    for (size_t at = *scan_from; at < end;) {
+    for (size_t at = *scan_from; at < end; at++) {
         const char *lf = memchr(buf + at, '\n', end - at);
+        at = lf ? (size_t)(lf - buf) : end - 1;
+        if (is_line_too_long(buf, at, limits))
+            return head_bad(err, 414, 0, "the request line is too long");
         if (!lf)
             break;
-        at = (size_t)(lf - buf);
         if (buf[at - 1] != '\r')
             return head_bad(err, 400, at, "a line ends with a bare line feed");
         if (at >= 3 && buf[at - 2] == '\n') {
             *head_len = at + 1;
             return HTTP_STEP_DONE;
         }
-        at++;
-        *scan_from = at;
     }
-    *scan_from = GW_MAX(*scan_from, end);
-    return head_unfinished(buf, len, limits, err);
+    *scan_from = end;
+    if (len >= limits->max_head_bytes)
+        return head_bad(err, 431, 0, "the head of the message is too long");
+    return HTTP_STEP_MORE;
 }
 
 static const struct slice method_names[] = {
