@@ -73,6 +73,8 @@ PROGRAMS := $(if $(GATEWAYD_SRC),$(B)/gatewayd) $(if $(GWCTL_SRC),$(B)/gwctl) $(
 
 .PHONY: all debug asan tsan unit clean
 .DELETE_ON_ERROR:
+# Objects of test programs are reached through patterns only: keep them all the same.
+.SECONDARY:
 all: $(PROGRAMS) ## build into build/
 
 $(B)/gatewayd: $(GATEWAYD_OBJ) $(LIBGW)
@@ -98,7 +100,10 @@ $(B)/unit/%: $(OBJ)/tests/unit/%.o $(LIBGATEWAYD) $(LIBGW)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(UNIT_LIBS)
 unit: $(UNIT_BIN) ## unit tests (VARIANT=asan for that build)
-	@fail=0; for t in $(UNIT_BIN); do $$t || { echo "FAILED: $$t"; fail=1; }; done; exit $$fail
+	@fail=0; for t in $(UNIT_BIN); do \
+	  if $$t >$$t.log 2>&1; then echo "$${t##*/}"; grep -a '^\[  PASSED  \]' $$t.log; \
+	  else cat $$t.log; echo "FAILED: $$t"; fail=1; fi; \
+	done; exit $$fail
 
 # With clang (VARIANT=fuzz) these are libFuzzer programs; any other variant links a replay main
 # that runs every file named on the command line through the same entry point.
