@@ -7,8 +7,8 @@
  * (MADV_DONTDUMP) and out of children (MADV_DONTFORK).
  *
  * Format, host byte order, one machine: header {magic, version, count, total bytes}, `count` index
- * records sorted by name {name offset and length, data offset and length, fingerprint, source
- * digest, load time}, then the bytes. secrets_attach() checks every offset before it believes one.
+ * records sorted by name {name offset and length, data offset and length, load time, fingerprint},
+ * then the bytes. secrets_attach() checks every offset before it believes one.
  */
 #ifndef GW_COMMON_SECRETS_H
 #define GW_COMMON_SECRETS_H
