@@ -183,20 +183,3 @@ char *loader_error_text(const struct loader *l)
     *at = '\0';
     return text;
 }
-
-int loader_check_main(const char *path)
-{
-    struct loader l;
-    loader_init(&l);
-    int rc = loader_read(&l, path);
-    if (rc == 0) {
-        struct gather g = {.conf = l.conf, .errs = &l.errs, .now_us = clock_wall_us()};
-        rc = gather_secrets(&g, NULL);
-    }
-    if (rc == 0)
-        puts("configuration OK");
-    for (uint32_t i = 0; i < l.errs.n; i++)
-        fprintf(stderr, "%s\n", l.errs.v[i]);
-    loader_fini(&l);
-    return rc == 0 ? 0 : 2;
-}

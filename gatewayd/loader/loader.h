@@ -50,9 +50,4 @@ GW_MUSTUSE int loader_abort(struct loader *l);
 /* Every error, one a line; owned by the caller. */
 char *loader_error_text(const struct loader *l);
 
-/* `gatewayd -t`: reads and validates, secrets and certificates included, except that it runs no
- * `exec:`. Prints every error to stderr, or "configuration OK" to stdout. Binds nothing, writes
- * nothing. Returns the exit status, 0 or 2. */
-int loader_check_main(const char *path);
-
 #endif

@@ -115,7 +115,7 @@ static int gather(struct child *c, struct loader *l)
     struct secrets *running = NULL;
     struct errbuf why;
     int fd = c->fd[IPC_FD_SECRETS];
-    if (c->reload && slice_eq_str(l->conf->gateway.runtime_dir, c->runtime_dir) == false)
+    if (c->reload && !slice_eq_str(l->conf->gateway.runtime_dir, c->runtime_dir))
         return failed(l, "[gateway] runtime_dir: changes at a restart only");
     if (fd >= 0 && !(running = secrets_attach(fd, &why)))
         return failed(l, why.msg);

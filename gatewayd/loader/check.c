@@ -1,0 +1,29 @@
+/*
+ * check.c: `gatewayd -t`.
+ *
+ * Secrets and certificates are read and proven as a load does it, but no program is run (`exec:`)
+ * and nothing is opened in state_dir.
+ */
+#include "common/clock.h"
+#include "gatewayd/child.h"
+#include "gatewayd/loader/gather.h"
+#include "gatewayd/loader/loader.h"
+
+#include <stdio.h>
+
+int loader_check(const char *config_path)
+{
+    struct loader l;
+    loader_init(&l);
+    int rc = loader_read(&l, config_path);
+    if (rc == 0) {
+        struct gather g = {.conf = l.conf, .errs = &l.errs, .now_us = clock_wall_us()};
+        rc = gather_secrets(&g, NULL);
+    }
+    if (rc == 0)
+        puts("configuration OK");
+    for (uint32_t i = 0; i < l.errs.n; i++)
+        fprintf(stderr, "%s\n", l.errs.v[i]);
+    loader_fini(&l);
+    return rc == 0 ? CHILD_EXIT_OK : CHILD_EXIT_CONFIG;
+}
