@@ -533,14 +533,18 @@ void dns_reload(struct dns *d)
     run_queue(d);
 }
 
-static void on_watch(evutil_socket_t fd, short what, void *arg)
+void dns_check_files(struct dns *d)
 {
-    struct dns *d = arg;
     if (same_stamp(stamp_of(RESOLV_CONF), d->resolv_stamp) &&
         same_stamp(stamp_of(d->opt.hosts_path), d->hosts_stamp))
         return;
     log_info("resolver configuration changed, reading it again");
     dns_reload(d);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+    dns_check_files(arg);
 }
 
 static void default_to(int64_t *v, int64_t dflt)

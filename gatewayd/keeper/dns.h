@@ -4,8 +4,9 @@
  * The keeper's half of common/dns_shm.h: workers only read what this publishes. Each name is looked
  * up in the hosts file first, then with the name servers of resolv.conf (UDP, TCP when an answer is
  * cut), again when its time to live ends, and with a growing delay while it fails; the last good
- * addresses stay published meanwhile. Both files are read again when they change, and at each
- * reload. A name with a dot is looked up as it is; only single labels use the search list.
+ * addresses stay published meanwhile. Both files are read again when they change: that is looked
+ * for every few seconds, and at each reload. A name with a dot is looked up as it is; only single
+ * labels use the search list.
  *
  * Runs on the keeper's loop and never blocks it. Literals and localhost need no resolver and are
  * skipped.
@@ -49,5 +50,7 @@ void dns_want(struct dns *d, const struct dns_want *want, size_t n);
 
 /* Reads resolv.conf and the hosts file again and resolves everything anew. */
 void dns_reload(struct dns *d);
+/* The same if one of the files has changed. */
+void dns_check_files(struct dns *d);
 
 #endif

@@ -1,0 +1,243 @@
+/*
+ * keeper.c: the keeper's main: generations, the threads, DNS, the admin server, the reaping of the
+ * dead.
+ *
+ * It may die and start again without a client noticing: what workers need of it lies in shared
+ * memory and in LMDB. Its loop never waits for a disk: writes and long reads are the job threads',
+ * the ledger is its writer's own thread.
+ */
+#include "gatewayd/keeper/keeper.h"
+
+#include "common/check.h"
+#include "common/keystore.h"
+#include "common/log.h"
+#include "gatewayd/keeper/admin.h"
+#include "gatewayd/keeper/dns.h"
+#include "gatewayd/keeper/reloads.h"
+#include "gatewayd/net/tls.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { STALE_READERS_S = 30 };
+
+/* ---- generations ---- */
+
+struct keeper_gen *keeper_gen_ref(struct keeper_gen *g)
+{
+    g->refs++;
+    return g;
+}
+
+void keeper_gen_unref(struct keeper_gen *g)
+{
+    if (!g || --g->refs > 0)
+        return;
+    for (size_t i = 0; i < g->n_listeners; i++)
+        close(g->listener[i].fd);
+    tls_ctx_free(g->tls);
+    secrets_detach(g->secrets);
+    conf_free(g->conf);
+    free(g);
+}
+
+static bool any_tls(const struct conf_listeners *l)
+{
+    for (uint32_t i = 0; i < l->n; i++)
+        if (l->v[i].tls)
+            return true;
+    return false;
+}
+
+static struct tls_pem pem_of(const struct keeper_gen *g, const struct conf_secret *ref,
+                             const char *setting)
+{
+    struct secret s;
+    if (ref->blob.n && secrets_get(g->secrets, ref->blob, &s))
+        return (struct tls_pem){s.data, setting};
+    return (struct tls_pem){{NULL, 0}, setting};
+}
+
+static int build_tls(struct keeper_gen *g, struct errbuf *e)
+{
+    const struct conf_tls *t = &g->conf->tls;
+    if (!any_tls(&g->conf->gateway.admin) && !any_tls(&g->conf->gateway.metrics))
+        return 0;
+    struct tls_server_options o = {
+        .certificate = pem_of(g, &t->certificate, "[tls] certificate"),
+        .key = pem_of(g, &t->key, "[tls] key"),
+    };
+    g->tls = tls_server_new(&o, e);
+    return g->tls ? 0 : -1;
+}
+
+/* The names of both generations while one is being built: its workers need them at their first
+ * request. */
+static void want_names(struct keeper *k)
+{
+    struct keeper_gen *const gens[] = {k->running, k->built};
+    size_t n = 0, cap = 0;
+    for (size_t i = 0; i < ARRAY_LEN(gens); i++)
+        cap += gens[i] ? 2 * (size_t)gens[i]->conf->n_providers : 0;
+    struct dns_want *want = gw_xcalloc(cap + 1, sizeof(*want));
+    for (size_t i = 0; i < ARRAY_LEN(gens); i++)
+        for (uint32_t p = 0; gens[i] && p < gens[i]->conf->n_providers; p++) {
+            const struct conf_provider *v = &gens[i]->conf->providers[p];
+            /* A plain http:// URL and a proxy are nothing that one uses over the internet: they
+             * are meant to be near. */
+            want[n++] = (struct dns_want){v->base_url.host, v->internal || !v->base_url.tls};
+            if (v->has_proxy)
+                want[n++] = (struct dns_want){v->proxy.host, true};
+        }
+    dns_want(k->dns, want, n);
+    free(want);
+}
+
+static int keeper_build(struct child *c, struct child_build *b, struct errbuf *e)
+{
+    struct keeper *k = c->arg;
+    struct keeper_gen *g = gw_xcalloc(1, sizeof(*g));
+    g->refs = 1;
+    g->conf = b->conf;
+    g->secrets = b->secrets;
+    g->n_listeners = b->n_listeners;
+    memcpy(g->listener, b->listener, sizeof(g->listener));
+    if (admin_policy_build(&g->policy, g->conf, g->secrets, e) < 0 || build_tls(g, e) < 0) {
+        keeper_gen_unref(g);
+        return -1;
+    }
+    k->built = g;
+    want_names(k);
+    return 0;
+}
+
+static void keeper_swap(struct child *c)
+{
+    struct keeper *k = c->arg;
+    struct keeper_gen *old = k->running;
+    k->running = k->built;
+    k->built = NULL;
+    admin_server_listen(k->admin, k->running->listener, k->running->n_listeners, k->running->conf);
+    keeper_gen_unref(old);
+    want_names(k);
+    if (old)
+        dns_check_files(k->dns);
+}
+
+static void keeper_discard(struct child *c)
+{
+    struct keeper *k = c->arg;
+    keeper_gen_unref(k->built);
+    k->built = NULL;
+    want_names(k);
+}
+
+/* ---- the dead ---- */
+
+struct stale_job {
+    struct job job;
+    struct store *state;
+};
+
+static void clear_stale(struct job *j)
+{
+    unsigned n = store_clear_stale_readers(container_of(j, struct stale_job, job)->state);
+    if (n)
+        log_info("cleared database readers of dead processes", LOG_U("readers", n));
+}
+
+static void free_stale(struct job *j)
+{
+    free(container_of(j, struct stale_job, job));
+}
+
+static void clear_stale_readers(struct keeper *k)
+{
+    struct stale_job *s = gw_xcalloc(1, sizeof(*s));
+    *s = (struct stale_job){.job = {.run = clear_stale, .finish = free_stale}, .state = k->state};
+    if (jobs_submit(k->writers, &s->job) < 0)
+        free(s); /* the timer comes again */
+}
+
+static void on_stale_timer(evutil_socket_t fd, short what, void *arg)
+{
+    clear_stale_readers(arg);
+}
+
+static void keeper_child_died(struct child *c, const struct ipc_child_died *d)
+{
+    clear_stale_readers(c->arg);
+}
+
+static void keeper_result(struct child *c, uint32_t id, bool ok, const char *text)
+{
+    struct keeper *k = c->arg;
+    reloads_result(k->reloads, id, ok, text);
+}
+
+/* ---- life ---- */
+
+static int open_stores(struct keeper *k, struct errbuf *e)
+{
+    enum store_err err = keystore_open(k->child->state_dir, STORE_WRITE, 0, &k->state, e);
+    if (err != STORE_OK)
+        return -1;
+    err = store_reader_new(k->state, &k->state_reader);
+    if (err != STORE_OK)
+        return err_set(e, "state.mdb: %s", store_err_text(err));
+    return 0;
+}
+
+static int keeper_start(struct child *c, struct errbuf *e)
+{
+    struct keeper *k = c->arg;
+    if (open_stores(k, e) < 0 || child_attach(c, IPC_FD_DNS, &k->dns_shm, e) < 0)
+        return -1;
+    k->dns_seg = shm_body(&k->dns_shm);
+    k->readers = jobs_new(c->base, "keeper-read", e);
+    k->writers = jobs_new(c->base, "keeper-write", e);
+    if (!k->readers || !k->writers)
+        return -1;
+    k->dns = dns_new(c->base, k->dns_seg, NULL, e);
+    if (!k->dns)
+        return -1;
+    k->reloads = reloads_new(k);
+    k->admin = admin_server_new(k);
+    k->stale_timer = event_new(c->base, -1, EV_PERSIST, on_stale_timer, k);
+    GW_REQUIRE(k->stale_timer != NULL);
+    event_add(k->stale_timer, &(struct timeval){.tv_sec = STALE_READERS_S});
+    return 0;
+}
+
+/* The order matters: first nobody waits for an answer any more, then the connections go. */
+static void keeper_close(struct keeper *k)
+{
+    jobs_free(k->readers);
+    jobs_free(k->writers);
+    reloads_free(k->reloads);
+    admin_server_free(k->admin);
+    dns_free(k->dns);
+    if (k->stale_timer)
+        event_free(k->stale_timer);
+    keeper_gen_unref(k->running);
+    keeper_gen_unref(k->built);
+    store_reader_free(k->state_reader);
+    store_close(k->state);
+    shm_detach(&k->dns_shm);
+}
+
+int keeper_main(struct child *c)
+{
+    static const struct child_ops ops = {
+        .start = keeper_start,
+        .build = keeper_build,
+        .swap = keeper_swap,
+        .discard = keeper_discard,
+        .child_died = keeper_child_died,
+        .result = keeper_result,
+    };
+    struct keeper k = {.child = c, .dns_shm = {.fd = -1}};
+    int code = child_run(c, &ops, &k);
+    keeper_close(&k);
+    return code;
+}

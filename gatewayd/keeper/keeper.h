@@ -1,0 +1,53 @@
+/*
+ * keeper.h: what the parts of the keeper share.
+ *
+ * One struct keeper a process. It belongs to the loop; the job threads may use the stores, and what
+ * hangs on the call that they work for.
+ */
+#ifndef GW_KEEPER_KEEPER_H
+#define GW_KEEPER_KEEPER_H
+
+#include "common/conf.h"
+#include "common/dns_shm.h"
+#include "common/secrets.h"
+#include "common/shm.h"
+#include "common/store.h"
+#include "gatewayd/child.h"
+#include "gatewayd/keeper/admin_auth.h"
+#include "gatewayd/keeper/jobs.h"
+
+struct dns;
+struct admin_server;
+struct reloads;
+struct ledger_writer;
+struct tls_ctx;
+
+/* One generation as the keeper needs it. Counted, by the loop only: calls in flight keep theirs. */
+struct keeper_gen {
+    unsigned refs;
+    struct conf *conf;
+    struct secrets *secrets;
+    struct admin_policy policy;
+    struct tls_ctx *tls; /* of admin listeners with the word tls; NULL: none */
+    struct child_listener listener[IPC_MAX_LISTENERS];
+    size_t n_listeners;
+};
+struct keeper_gen *keeper_gen_ref(struct keeper_gen *g);
+void keeper_gen_unref(struct keeper_gen *g);
+
+struct keeper {
+    struct child *child;
+    struct keeper_gen *running, *built;
+    struct store *state;
+    struct store_txn *state_reader; /* the reader thread's */
+    struct jobs *readers, *writers;
+    struct shm dns_shm;
+    struct dns_seg *dns_seg; /* in it */
+    struct dns *dns;
+    struct admin_server *admin;
+    struct reloads *reloads;
+    struct ledger_writer *ledger;
+    struct event *stale_timer;
+};
+
+#endif
