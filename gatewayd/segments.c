@@ -12,11 +12,11 @@
 
 enum {
     DNS_LAYOUT = 1,
-    /* A reload may raise the number of workers to this without a restart. */
-    MIN_WORKERS_PREPARED = 4,
-    /* Attempts of one worker that are open or not yet in the ledger: half of the default
-     * max_connections as streams, and a commit interval's worth of short ones. */
-    SLOTS_PER_REGION = 8192,
+    /* Attempts of a daemon that are open or not yet in the ledger, shared out between its workers:
+     * streams up to twice the default max_connections, and what a commit interval adds. */
+    SLOTS_IN_ALL = 32768,
+    SLOTS_PER_REGION_MIN = 2048,
+    SLOTS_PER_REGION_MAX = 8192,
     MONEY_CELLS = 65536,
 };
 
@@ -41,10 +41,13 @@ static int open_dns(int dir, struct shm *out, struct errbuf *e)
 
 static int open_money(int dir, unsigned n_workers, struct segments *s, struct errbuf *e)
 {
-    /* Each worker's own, and as many of dead ones that wait for the keeper. */
-    struct money_geometry want = {.regions = 2 * GW_MAX(n_workers, (unsigned)MIN_WORKERS_PREPARED),
-                                  .slots_per_region = SLOTS_PER_REGION,
-                                  .cells = MONEY_CELLS};
+    /* A reload may raise the number of workers up to that of cores without a restart. */
+    unsigned workers = GW_MAX(n_workers, (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
+    unsigned slots = GW_MAX(SLOTS_IN_ALL / workers, (unsigned)SLOTS_PER_REGION_MIN);
+    struct money_geometry want = {
+        .regions = 2 * workers, /* their own, and as many of dead ones that wait for the keeper */
+        .slots_per_region = GW_MIN(slots, (unsigned)SLOTS_PER_REGION_MAX),
+        .cells = MONEY_CELLS};
     enum shm_origin origin;
     struct money m;
     if (money_segment_open(dir, &want, &s->money, &origin, e) < 0)

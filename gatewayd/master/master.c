@@ -248,6 +248,15 @@ static void set_events(struct master *m)
     m->last_tick_us = clock_mono_us();
 }
 
+/* Above IPC_FD, which is written over before the descriptor is executed. */
+static int open_self(void)
+{
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, IPC_FD + 1);
+    close(fd);
+    return high;
+}
+
 static void init(struct master *m, const char *config_path)
 {
     *m = (struct master){.config_path = config_path,
@@ -260,7 +269,7 @@ static void init(struct master *m, const char *config_path)
     m->log.format = LOG_FORMAT_TEXT;
     m->log.level = LOG_LEVEL_INFO;
     m->pool.n = sdnotify_listen_fds(m->pool.v);
-    m->self_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    m->self_fd = open_self();
     m->ledger_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     GW_REQUIRE(m->self_fd >= 0 && m->ledger_wake >= 0);
     proc_init(&m->keeper, m, ROLE_KEEPER, 0);
