@@ -140,7 +140,8 @@ static int bind_unix(int fd, const struct ipc_listen *spec, const char *text, st
     umask(before);
     if (rc < 0)
         return err_set_errno(e, "can't listen on %s", text);
-    if ((spec->gid >= 0 && chown(path, (uid_t)-1, (gid_t)spec->gid) < 0) ||
+    if ((spec->gid >= 0 && (gid_t)spec->gid != getegid() &&
+         chown(path, (uid_t)-1, (gid_t)spec->gid) < 0) ||
         chmod(path, (mode_t)spec->mode) < 0) {
         err_set_errno(e, "can't give %s to group %d with mode %04o", text, spec->gid,
                       (unsigned)spec->mode);

@@ -269,7 +269,9 @@ void proc_kill(struct proc *p, const char *why)
 
 static void log_exit(const struct proc *p, int status, bool expected)
 {
-    enum log_level level = expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARN;
+    enum log_level level = !expected                ? LOG_LEVEL_WARN
+                           : p->role == ROLE_LOADER ? LOG_LEVEL_DEBUG
+                                                    : LOG_LEVEL_INFO;
     LOG_AT(level, "child is gone", LOG_S("role", role_name(p->role)), LOG_U("slot", p->slot),
            LOG_I("child_pid", p->pid),
            LOG_IF(WIFEXITED(status), LOG_I("exit", WEXITSTATUS(status))),
