@@ -36,8 +36,9 @@ static inline void http_response_reader_init(struct http_response_reader *r)
 
 /* buf begins where the first byte of the answer arrived; call again with the same bytes plus more.
  * Skips interim responses except 101, which is delivered. On DONE *body_at is the offset in buf of
- * the first byte behind the head; `res` refers into buf. `to_head`: the request was HEAD.
- * limits->max_body_bytes is not applied (a long answer is not malformed). */
+ * the first byte behind the head; `res` refers into buf. `to_head`: the request was HEAD (or
+ * CONNECT, whose 2xx has no body either). limits->max_body_bytes is not applied: a long answer is
+ * not malformed. */
 enum http_step http_response_read(struct http_response_reader *r, const char *buf, size_t len,
                                   const struct http_limits *limits, bool to_head,
                                   struct http_response *res, size_t *body_at,
