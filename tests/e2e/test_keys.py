@@ -71,7 +71,7 @@ def test_expiry(gateway):
 
 
 def test_import_of_keys_that_come_from_elsewhere(gateway):
-    plain, hashed = "sk-litellm-1234", "pk-other-5678"
+    plain, hashed = "sk-litellm-1234567890", "pk-other-1234567890"
     lines = [{"name": "moved", "key": plain}]
     gateway.gwctl("keys", "import", write(gateway, "plain.jsonl", lines))
     everywhere(gateway, plain, 200)
