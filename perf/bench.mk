@@ -1,10 +1,9 @@
 # Benchmarks: see perf/README.md.
-LOADGEN_SRC := perf/loadgen.c perf/response.c
-LOADGEN_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(LOADGEN_SRC))
+LOADGEN_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(wildcard perf/*.c))
 
 $(B)/loadgen: $(LOADGEN_OBJ)
 	$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
 
 .PHONY: bench
-bench: $(B)/loadgen $(B)/mockllm $(PROGRAMS)
+bench: $(B)/loadgen all ## compare with nginx and the peers installed: see perf/README.md
 	python3 perf/bench.py --build $(B)

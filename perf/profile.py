@@ -1,0 +1,111 @@
+"""Profiles one gatewayd worker: the work behind callgrind.sh and perf.sh."""
+
+import argparse
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import corpus
+import targets
+
+
+class Gatewayd(targets.Gatewayd):
+    """With one worker, and under valgrind where `wrapper` says so."""
+
+    wrapper = ()
+
+    def run(self, argv, env=None, **kwargs):
+        super().run(list(self.wrapper) + argv, env, **kwargs)
+
+    def worker(self):
+        for pid in self.pids():
+            with open(f"/proc/{pid}/cmdline", encoding="latin-1") as f:
+                if re.search(r"worker", f.read()):
+                    return pid
+        sys.exit("no worker among the processes of gatewayd")
+
+
+def load(env, target, args, extra):
+    body = os.path.join(env.dir, "body-profile.json")
+    with open(body, "wb") as f:
+        f.write(corpus.chat(args.size, target.model(args.kind), args.kind.startswith("sse")))
+    argv = [env.program("loadgen"), "--url", target.url(args.kind), "--body", body,
+            "--header", target.headers[0], "--connections", "8"] + extra
+    if args.kind.endswith("tls"):
+        argv += ["--ca", os.path.join(env.certs, "ca.pem")]
+    if args.kind.startswith("sse"):
+        argv += ["--stream", "--events", str(targets.SSE_EVENTS)]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE)
+
+
+def finish(process):
+    out = json.loads(process.communicate()[0])
+    if out["errors"]:
+        sys.exit(f"wrong answers: {out['errors_by']}")
+    return out
+
+
+def callgrind(env, target, args):
+    folder = os.path.join(env.dir, "callgrind")
+    os.makedirs(folder, exist_ok=True)
+    for old in glob.glob(os.path.join(folder, "out.*")):
+        os.unlink(old)
+    target.wrapper = ("valgrind", "--tool=callgrind", "--trace-children=yes", "-q",
+                      f"--callgrind-out-file={folder}/out.%p")
+    target.start()
+    env.targets.append(target)
+    # A first load warms connections and caches; only the second is counted.
+    finish(load(env, target, args, ["--requests", "200"]))
+    worker = target.worker()
+    subprocess.run(["callgrind_control", "-z", str(worker)], check=True,
+                   stdout=subprocess.DEVNULL)
+    out = finish(load(env, target, args, ["--requests", str(args.requests)]))
+    subprocess.run(["callgrind_control", "-d", str(worker)], check=True,
+                   stdout=subprocess.DEVNULL)
+    dumps = sorted(glob.glob(f"{folder}/out.{worker}*"), key=os.path.getmtime)
+    text = subprocess.run(["callgrind_annotate", "--threshold=80", dumps[-1]], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout
+    print(text)
+    total = re.search(r"([\d,]+)(?: \(100\.0%\))?\s+PROGRAM TOTALS", text)
+    if total:
+        print(f"{int(total[1].replace(',', '')) / args.requests:.0f} instructions a request "
+              f"({args.kind}, {args.size} bytes, {out['requests']} requests)")
+
+
+def perf(env, target, args):
+    data = os.path.join(env.dir, "perf.data")
+    target.start()
+    env.targets.append(target)
+    running = load(env, target, args, ["--seconds", str(args.seconds + 1), "--warmup", "0.5"])
+    time.sleep(0.5)  # the load generator's warm-up
+    subprocess.run(["perf", "record", "-q", "-g", "-o", data, "-p", str(target.worker()), "--",
+                    "sleep", str(args.seconds)], check=True)
+    finish(running)
+    subprocess.run(["perf", "report", "-i", data, "--stdio", "--no-children", "-g", "none",
+                    "--percent-limit", "0.7"], check=True, stderr=subprocess.DEVNULL)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tool", choices=("callgrind", "perf"), required=True)
+    parser.add_argument("--kind", choices=("plain", "tls", "sse", "sse-tls"), default="plain")
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--build", default="build")
+    args = parser.parse_args()
+    os.environ["BENCH_TARGETS"] = "none"
+    os.environ["BENCH_WORKERS"] = "1"
+    with targets.Environment(args.build) as env:
+        target = Gatewayd(env)
+        if not target.available():
+            sys.exit("build/gatewayd is missing: run make first")
+        {"callgrind": callgrind, "perf": perf}[args.tool](env, target, args)
+
+
+if __name__ == "__main__":
+    main()
