@@ -4,6 +4,7 @@
 #include "gatewayd/loader/loader.h"
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/keystore.h"
 #include "common/conf_diff.h"
 #include "common/store.h"
 #include "gatewayd/loader/gather.h"
@@ -75,6 +76,16 @@ static int check_restart_only(struct loader *l)
     return n ? -1 : 0;
 }
 
+/* Workers open the database of virtual keys read-only, and may be up before the keeper is. */
+static int ensure_keystore(struct loader *l, struct errbuf *why)
+{
+    struct store *s;
+    if (keystore_open(l->conf->gateway.state_dir.p, STORE_WRITE, 0, &s, why) != STORE_OK)
+        return -1;
+    store_close(s);
+    return 0;
+}
+
 int loader_gather(struct loader *l, const char *running_dir, const struct secrets *running)
 {
     uint8_t salt[CONFDB_SALT_BYTES];
@@ -83,6 +94,8 @@ int loader_gather(struct loader *l, const char *running_dir, const struct secret
         return -1;
     l->db = confdb_open(l->conf->gateway.state_dir.p, STORE_WRITE, &why);
     if (!l->db || confdb_active(l->db, &l->active, &why) < 0 || confdb_salt(l->db, salt, &why) < 0)
+        return failed(l, why.msg);
+    if (!running_dir && ensure_keystore(l, &why) < 0)
         return failed(l, why.msg);
     if (running_dir && l->active.generation && check_restart_only(l) < 0)
         return -1;
