@@ -1,0 +1,148 @@
+/*
+ * accept.c: the accept gate.
+ *
+ * The listeners are watched through an epoll descriptor of their own, with EPOLLEXCLUSIVE
+ * (libevent 2.1 has no flag for it), which the loop watches in turn. Disarmed means taken out of
+ * it: a waiter that merely didn't look would still swallow wake-ups meant for others.
+ */
+#include "gatewayd/worker/accept.h"
+
+#include "common/log.h"
+#include "gatewayd/worker/conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { GATE_US = 2000, ACCEPT_PAUSE_US = 100000, LISTENERS_PER_WAKE = 16 };
+
+struct accept_gate {
+    struct worker *w;
+    int epfd;
+    int spare_fd; /* given up for a moment when descriptors run out, to answer at all */
+    bool armed;
+    struct listener *listeners;
+    size_t n;
+    struct event *ready, *timer;
+};
+
+static void arm(struct accept_gate *g, bool on)
+{
+    if (g->armed == on)
+        return;
+    g->armed = on;
+    for (size_t i = 0; i < g->n; i++) {
+        struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = &g->listeners[i]};
+        epoll_ctl(g->epfd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, g->listeners[i].fd, &ev);
+    }
+}
+
+static void pause_for(struct accept_gate *g, long us)
+{
+    struct timeval tv = {.tv_usec = us};
+    arm(g, false);
+    event_add(g->timer, &tv);
+}
+
+/* More than 1.125 times the average and one. */
+static bool over_share(const struct accept_gate *g)
+{
+    uint64_t sum;
+    uint32_t n_ready;
+    control_connections(g->w->child->control, &sum, &n_ready);
+    return n_ready > 1 && (uint64_t)g->w->n_conns * n_ready * 8 > sum * 9 + 8 * n_ready;
+}
+
+/* No descriptor is left: with the spare one the client is at least not kept waiting. */
+static void out_of_descriptors(struct accept_gate *g, int listen_fd)
+{
+    LOG_EVERY(1000000, LOG_LEVEL_ERROR, "out of file descriptors, connection refused");
+    close(g->spare_fd);
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    g->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    pause_for(g, ACCEPT_PAUSE_US);
+}
+
+static void accept_one(struct accept_gate *g, const struct listener *l)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof ss;
+    int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        atomic_fetch_add_explicit(&g->w->child->self->accepted_total, 1, memory_order_relaxed);
+        conn_new(g->w, fd, (struct sockaddr *)&ss, len, l->tls, l->proxy_protocol);
+    } else if (errno == EMFILE || errno == ENFILE) {
+        out_of_descriptors(g, l->fd);
+    } else if (errno == ENOBUFS || errno == ENOMEM) {
+        pause_for(g, ACCEPT_PAUSE_US);
+    }
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct accept_gate *g = arg;
+    struct epoll_event evs[LISTENERS_PER_WAKE];
+    if (over_share(g)) {
+        pause_for(g, GATE_US);
+        return;
+    }
+    int n = epoll_wait(g->epfd, evs, LISTENERS_PER_WAKE, 0);
+    for (int i = 0; i < n && g->armed; i++)
+        accept_one(g, evs[i].data.ptr);
+}
+
+static void on_gate_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct accept_gate *g = arg;
+    if (over_share(g))
+        pause_for(g, GATE_US);
+    else
+        arm(g, true);
+}
+
+int accept_init(struct worker *w, struct errbuf *e)
+{
+    struct accept_gate *g = calloc(1, sizeof *g);
+    if (!g)
+        return err_set(e, "out of memory");
+    g->w = w;
+    g->epfd = epoll_create1(EPOLL_CLOEXEC);
+    g->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    w->gate = g;
+    if (g->epfd < 0 || g->spare_fd < 0)
+        return err_set_errno(e, "accept gate");
+    g->ready = event_new(w->base, g->epfd, EV_READ | EV_PERSIST, on_ready, g);
+    g->timer = event_new(w->base, -1, 0, on_gate_timer, g);
+    if (!g->ready || !g->timer || event_add(g->ready, NULL) < 0)
+        return err_set(e, "out of memory");
+    return 0;
+}
+
+void accept_fini(struct worker *w)
+{
+    struct accept_gate *g = w->gate;
+    if (!g)
+        return;
+    if (g->ready)
+        event_free(g->ready);
+    if (g->timer)
+        event_free(g->timer);
+    close(g->epfd);
+    close(g->spare_fd);
+    free(g);
+    w->gate = NULL;
+}
+
+void accept_set(struct worker *w, struct listener *listeners, size_t n)
+{
+    struct accept_gate *g = w->gate;
+    event_del(g->timer);
+    arm(g, false);
+    g->listeners = listeners;
+    g->n = n;
+    arm(g, true);
+}

@@ -1,0 +1,459 @@
+/*
+ * attempt.c: an attempt's life: slot, connection, sending, deadlines, its one end.
+ *
+ * The answer is read in attempt_read.c.
+ *
+ * Invariants: from attempt_start to attempt_finish the attempt has an open slot in the money
+ * segment; uc is set from there until the connection is given back or taken to the TAIL; after
+ * ENDED nothing calls back.
+ */
+#include "gatewayd/worker/attempt.h"
+
+#include "common/check.h"
+#include "common/log.h"
+#include "gatewayd/worker/attempt_read.h"
+#include "gatewayd/worker/bound.h"
+#include "gatewayd/worker/req_route.h"
+#include "gatewayd/worker/upstream_head.h"
+
+#include <stdlib.h>
+
+enum {
+    ATTEMPT_MAGIC = 0x41545421,
+    /* After the answer is through: for the end of the body that makes the connection reusable. */
+    TAIL_US = 1000000,
+};
+
+static const char *const state_names[] = {
+#define X(name) #name,
+    ATTEMPT_STATES(X)
+#undef X
+};
+
+const char *attempt_state_name(enum attempt_state s)
+{
+    return state_names[s];
+}
+
+void attempt_set_state(struct attempt *a, enum attempt_state to)
+{
+    GW_DCHECK(a->state != ATTEMPT_ENDED);
+    a->state = to;
+}
+
+/* ---- birth and death ---- */
+
+static void free_attempt(struct later *l)
+{
+    struct attempt *a = container_of(l, struct attempt, free_later);
+    buf_release(&a->in);
+    buf_release(&a->held);
+    sse_reader_release(&a->sse);
+    free(a->head_copy);
+    snapshot_unref(a->snap);
+    free(a);
+}
+
+void attempt_release(struct attempt *a)
+{
+    a->req = NULL;
+    if (a->state == ATTEMPT_TAIL)
+        return;
+    worker_account(a->w, &a->in_held, 0);
+    worker_later(a->w, &a->free_later, free_attempt);
+}
+
+static void on_timer(struct wheel_timer *t);
+
+static struct attempt *attempt_new(struct req *r, const struct candidate *cand)
+{
+    struct attempt *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->magic = ATTEMPT_MAGIC;
+    a->w = r->w;
+    a->req = r;
+    a->snap = snapshot_ref(r->snap);
+    a->cand = cand;
+    a->retry_after_us = -1;
+    buf_init(&a->in, (size_t)r->snap->conf->http.max_response);
+    buf_init(&a->held, ATTEMPT_HELD_MAX_BYTES);
+    wheel_timer_init(&a->timer, on_timer);
+    http_response_reader_init(&a->reader);
+    a->started_us = clock_mono_us();
+    return a;
+}
+
+/* ---- the slot ---- */
+
+static void slot_names(const struct req *r, const struct candidate *cand,
+                       struct slice names[LEDGER_NAME_COUNT])
+{
+    names[LEDGER_KEY] = r->who.id;
+    names[LEDGER_TEAM] = r->who.team;
+    names[LEDGER_CUSTOMER] = r->who.customer;
+    names[LEDGER_MODEL] = cand->model->name;
+    names[LEDGER_PROVIDER] = cand->target->provider->name;
+    names[LEDGER_UPSTREAM_MODEL] = cand->target->upstream_model;
+    names[LEDGER_CREDENTIAL] = cand->credential->name;
+    names[LEDGER_TAGS] = slice_of(NULL, 0);
+    names[LEDGER_UPSTREAM_REQUEST_ID] = slice_of(NULL, 0);
+}
+
+static void hash_end_user(const struct req *r, uint8_t out[16])
+{
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    struct slice user = dialect_name_slice(&r->ask.user);
+    if (user.n == 0)
+        return;
+    crypto_sha256(user.p, user.n, digest);
+    memcpy(out, digest, 16);
+}
+
+static bool client_retries(const struct req *r)
+{
+    struct slice v = http_fields_get(&r->head.fields, HTTP_H_X_STAINLESS_RETRY_COUNT);
+    return v.n > 0 && !slice_eq_str(v, "0");
+}
+
+static enum money_err open_slot(struct attempt *a)
+{
+    struct req *r = a->req;
+    struct money_attempt m = {
+        .attempt = r->n_attempts + 1,
+        .flags = LEDGER_F_UNPRICED | (r->ask.stream ? LEDGER_F_STREAM : 0) |
+                 (client_retries(r) ? LEDGER_F_CLIENT_RETRY : 0),
+        .config_generation = a->snap->generation,
+    };
+    memcpy(m.request_id, r->id, sizeof m.request_id);
+    hash_end_user(r, m.end_user);
+    bound_reserve(&r->ask, m.reserved_usage);
+    memcpy(a->reserved_usage, m.reserved_usage, sizeof a->reserved_usage);
+    slot_names(r, a->cand, m.names);
+    enum money_err err = money_open(&r->w->owner, &m, &a->ticket, NULL);
+    a->ticket_open = err == MONEY_OK;
+    return err;
+}
+
+static uint64_t output_bytes(const struct attempt *a)
+{
+    return a->is_stream ? a->stream.output_bytes : a->answer.output_bytes;
+}
+
+static const struct dialect_usage *provider_usage(const struct attempt *a)
+{
+    return a->is_stream ? &a->stream.usage : &a->answer.usage;
+}
+
+/* What the end is charged: the published table (outcome.h), refined by what is known of this
+ * attempt. */
+static enum charge_rule charge_of(const struct attempt *a)
+{
+    enum charge_rule rule = attempt_end_charge(a->end);
+    if (!a->sent)
+        return CHARGE_NOTHING;
+    if (rule == CHARGE_COUNTED && !a->answer_began)
+        return CHARGE_RESERVATION;
+    if (rule == CHARGE_COUNTED && (provider_usage(a)->flags & USAGE_PRESENT))
+        return CHARGE_USAGE;
+    if (rule == CHARGE_USAGE && !(provider_usage(a)->flags & USAGE_PRESENT))
+        return CHARGE_COUNTED;
+    return rule;
+}
+
+static void settle(struct attempt *a)
+{
+    enum charge_rule rule = charge_of(a);
+    struct money_outcome o = {
+        .state = LEDGER_SETTLED,
+        .reason = (uint8_t)a->end,
+        .http_status = a->head_seen ? a->res.status : 0,
+        .ttfb_us = a->first_byte_us ? a->first_byte_us - a->started_us : -1,
+        .flags = a->req && a->req->client_gone ? LEDGER_F_CLIENT_GONE : 0,
+        .upstream_request_id = a->upstream_request_id,
+    };
+    if (!a->ticket_open)
+        return;
+    a->ticket_open = false;
+    a->charged = rule;
+    if (!a->sent) {
+        money_release(&a->w->owner, &a->ticket);
+        return;
+    }
+    if (rule == CHARGE_USAGE)
+        bound_from_usage(provider_usage(a), o.usage);
+    else if (rule == CHARGE_COUNTED)
+        bound_counted(a->reserved_usage, output_bytes(a), o.usage);
+    if (rule == CHARGE_COUNTED)
+        o.state = LEDGER_ESTIMATED;
+    else if (rule == CHARGE_RESERVATION)
+        o.state = LEDGER_UNSETTLED;
+    a->money_state = ledger_state_name(o.state);
+    memcpy(a->charged_usage, rule == CHARGE_RESERVATION ? a->reserved_usage : o.usage,
+           sizeof a->charged_usage);
+    if (money_settle(&a->w->owner, &a->ticket, &o) != MONEY_OK)
+        log_error("attempt was settled already", LOG_U("slot", a->ticket.slot));
+}
+
+/* ---- the end ---- */
+
+/* What the request and its log line keep of an attempt. */
+static void report(struct attempt *a)
+{
+    struct req *r = a->req;
+    bool answered = a->end == END_ANSWERED;
+    r->upstream_status = a->head_seen ? a->res.status : 0;
+    r->maybe_sent |= a->sent;
+    r->maybe_billed |= !answered && a->charged != CHARGE_NOTHING;
+    r->money_state = a->money_state;
+    memcpy(r->charged_usage, a->charged_usage, sizeof r->charged_usage);
+    r->finish_reason = a->is_stream ? a->stream.finish_reason : a->answer.finish_reason;
+    if (a->upstream_request_id.n)
+        r->upstream_request_id = arena_dup(&r->arena, a->upstream_request_id);
+    if (!answered && a->end != END_CALLER_ERROR)
+        log_info(
+            "attempt failed", LOG_S("id", r->id_text), LOG_U("attempt", r->n_attempts),
+            LOG_SL("provider", a->cand->target->provider->name),
+            LOG_SL("model", a->cand->target->upstream_model),
+            LOG_SL("credential", a->cand->credential->name), LOG_S("end", attempt_end_name(a->end)),
+            LOG_IF(a->head_seen, LOG_I("status", a->res.status)),
+            LOG_IF(a->fault != DIALECT_FAULT_NONE, LOG_S("fault", dialect_fault_name(a->fault))),
+            LOG_IF(a->why[0] != 0, LOG_S("why", a->why)));
+}
+
+static bool connection_reusable(const struct attempt *a)
+{
+    return a->sent_all && a->head_seen && a->res.keep_alive && a->body.done && !a->poisoned;
+}
+
+/* The answer is through, the body's end isn't: wait for it a moment, to keep the connection. */
+static bool enter_tail(struct attempt *a)
+{
+    if (a->end != END_ANSWERED || !a->is_stream || a->body.done || !a->res.keep_alive ||
+        a->poisoned || a->res.framing == HTTP_BODY_CLOSE)
+        return false;
+    attempt_set_state(a, ATTEMPT_TAIL);
+    uconn_want_read(a->uc, true);
+    worker_arm(a->w, &a->timer, clock_mono_us() + TAIL_US);
+    return true;
+}
+
+void attempt_finish(struct attempt *a, enum attempt_end end, const char *why)
+{
+    struct req *r = a->req;
+    if (a->state == ATTEMPT_ENDED || a->state == ATTEMPT_TAIL)
+        return;
+    a->end = end;
+    snprintf(a->why, sizeof a->why, "%s", why);
+    settle(a);
+    worker_cancel(a->w, &a->timer);
+    if (a->sent_us)
+        r->upstream_us += GW_MAX(a->last_read_us, a->sent_us) - a->sent_us;
+    report(a);
+    if (!a->uc || !enter_tail(a)) {
+        attempt_set_state(a, ATTEMPT_ENDED);
+        if (a->uc)
+            uconn_release(a->uc, connection_reusable(a));
+        a->uc = NULL;
+    }
+    req_run(r);
+}
+
+void attempt_end_tail(struct attempt *a, bool reusable)
+{
+    worker_cancel(a->w, &a->timer);
+    attempt_set_state(a, ATTEMPT_ENDED);
+    uconn_release(a->uc, reusable);
+    a->uc = NULL;
+    attempt_release(a);
+}
+
+/* ---- sending ---- */
+
+static bool in_scratch(const struct splices *l, const void *p)
+{
+    return (const char *)p >= l->scratch && (const char *)p < l->scratch + sizeof l->scratch;
+}
+
+/* The spliced body as segments that stay valid: what lies in the worker's scratch is copied. */
+static bool build_body(struct attempt *a, size_t *total)
+{
+    struct req *r = a->req;
+    struct splices *l = &r->w->splices;
+    struct slice body = buf_slice(r->edited.len ? &r->edited : &r->body);
+    bool inject =
+        r->ask.stream && !(a->cand->target->provider->quirks & PROVIDER_QUIRK_NO_STREAM_OPTIONS);
+    struct dialect_rewrite how = {.model = a->cand->target->upstream_model, .inject_usage = inject};
+    if (dialect_openai.rewrite_request(&r->ask, &how, l, &a->usage_injected) < 0)
+        return false;
+    a->iov = arena_alloc(&r->arena, (2 * l->n + 2) * sizeof *a->iov);
+    int n = a->iov ? splices_iov(l, body, a->iov + 1, (int)(2 * l->n + 1)) : -1;
+    if (n < 0)
+        return false;
+    a->n_iov = n + 1;
+    *total = 0;
+    for (int i = 1; i < a->n_iov; i++) {
+        struct iovec *v = &a->iov[i];
+        *total += v->iov_len;
+        if (in_scratch(l, v->iov_base)) {
+            struct slice copy = arena_dup(&r->arena, slice_of(v->iov_base, v->iov_len));
+            if (!copy.p)
+                return false;
+            v->iov_base = (void *)copy.p;
+        }
+    }
+    return true;
+}
+
+static bool build_request(struct attempt *a)
+{
+    size_t body_bytes;
+    if (!build_body(a, &body_bytes))
+        return false;
+    a->head = upstream_head_write(a->req, a->cand, body_bytes);
+    a->iov[0] = (struct iovec){(void *)a->head.p, a->head.n};
+    return a->head.p != NULL;
+}
+
+static void advance(struct attempt *a, size_t n)
+{
+    while (n > 0) {
+        struct iovec *v = &a->iov[a->iov_at];
+        size_t took = GW_MIN(n, v->iov_len);
+        v->iov_base = (char *)v->iov_base + took;
+        v->iov_len -= took;
+        n -= took;
+        if (v->iov_len == 0)
+            a->iov_at++;
+    }
+}
+
+static void sent_all(struct attempt *a)
+{
+    a->sent_all = true;
+    uconn_want_write(a->uc, false);
+    if (a->state == ATTEMPT_SEND)
+        attempt_set_state(a, ATTEMPT_HEAD);
+    if (a->req->ask.stream && !a->head_seen)
+        worker_arm(a->w, &a->timer, clock_mono_us() + a->cand->model->first_byte_timeout_us);
+}
+
+static void connect_fresh(struct attempt *a);
+
+static void send_failed(struct attempt *a, enum io_status st)
+{
+    char reason[sizeof a->why];
+    io_reason(&a->uc->io, reason, sizeof reason);
+    if (!a->sent && a->uc->reused && !a->fresh) {
+        uconn_release(a->uc, false);
+        a->uc = NULL;
+        connect_fresh(a);
+        return;
+    }
+    attempt_finish(a, a->sent ? END_LOST : END_CONNECT_FAILED, st == IO_EOF ? "closed" : reason);
+}
+
+static void send_more(struct attempt *a)
+{
+    while (a->iov_at < a->n_iov) {
+        size_t n;
+        enum io_status st = io_writev(&a->uc->io, a->iov + a->iov_at, a->n_iov - a->iov_at, &n);
+        if (st == IO_WANT_WRITE || st == IO_WANT_READ) {
+            uconn_want_write(a->uc, true);
+            return;
+        }
+        if (st != IO_OK) {
+            send_failed(a, st);
+            return;
+        }
+        a->sent = true;
+        advance(a, n);
+    }
+    sent_all(a);
+}
+
+static void start_sending(struct attempt *a)
+{
+    attempt_set_state(a, ATTEMPT_SEND);
+    money_progress(&a->w->owner, &a->ticket, MONEY_SENT_MAYBE, NULL, 0);
+    if (!a->sent_us)
+        a->sent_us = clock_mono_us();
+    send_more(a);
+}
+
+static void connect_fresh(struct attempt *a)
+{
+    struct endpoint *ep = a->snap->credentials[a->cand->credential->index].endpoint;
+    a->fresh = true;
+    attempt_set_state(a, ATTEMPT_CONNECT);
+    if (uconn_acquire(ep, a, true, &a->uc) == UCONN_NONE)
+        attempt_finish(a, END_NO_CONNECTION, "max_connections");
+}
+
+enum attempt_started attempt_start(struct req *r, const struct candidate *cand)
+{
+    struct attempt *a = attempt_new(r, cand);
+    struct endpoint *ep = r->snap->credentials[cand->credential->index].endpoint;
+    if (!a)
+        return ATTEMPT_NO_SLOT;
+    if (!build_request(a)) {
+        attempt_release(a);
+        return ATTEMPT_TOO_BIG;
+    }
+    if (open_slot(a) != MONEY_OK) {
+        attempt_release(a);
+        return ATTEMPT_NO_SLOT;
+    }
+    enum uconn_acquired got = uconn_acquire(ep, a, false, &a->uc);
+    if (got == UCONN_NONE) {
+        settle(a);
+        attempt_release(a);
+        return ATTEMPT_NO_CONNECTION;
+    }
+    r->attempt = a;
+    r->n_attempts++;
+    if (got == UCONN_READY)
+        start_sending(a);
+    return ATTEMPT_STARTED;
+}
+
+/* ---- events ---- */
+
+void attempt_on_connected(struct attempt *a)
+{
+    start_sending(a);
+}
+
+void attempt_on_connect_failed(struct attempt *a, enum attempt_end end, const char *why)
+{
+    a->uc = NULL;
+    attempt_finish(a, end, why);
+}
+
+void attempt_on_writable(struct attempt *a)
+{
+    if (!a->sent_all && a->state != ATTEMPT_ENDED)
+        send_more(a);
+    else
+        attempt_on_readable(a); /* TLS wanted to write in order to read */
+}
+
+void attempt_resume(struct attempt *a)
+{
+    if (!a->paused || a->state == ATTEMPT_ENDED)
+        return;
+    a->paused = false;
+    uconn_want_read(a->uc, true);
+    worker_arm(a->w, &a->timer, clock_mono_us() + a->cand->model->idle_timeout_us);
+    if (io_has_buffered(&a->uc->io))
+        attempt_on_readable(a);
+}
+
+static void on_timer(struct wheel_timer *t)
+{
+    struct attempt *a = container_of(t, struct attempt, timer);
+    if (a->state == ATTEMPT_TAIL)
+        attempt_end_tail(a, false);
+    else
+        attempt_finish(a, a->first_byte_us ? END_IDLE_TIMEOUT : END_FIRST_BYTE_TIMEOUT, "deadline");
+}

@@ -1,0 +1,109 @@
+/*
+ * attempt.h: one try of a request at one target.
+ *
+ *     CONNECT -> SEND -> HEAD -> WHOLE | STREAM -> ENDED        (TAIL: the answer is through, the
+ * connection isn't)
+ *
+ * Sends the spliced request, reads the answer, and ends exactly once with an enum attempt_end. A
+ * whole answer is held until it is complete; a stream is handed on event by event through the
+ * request. An attempt owns its slot in the money segment from start to end, so whatever happens to
+ * this process it is charged by the published rule.
+ */
+#ifndef GW_WORKER_ATTEMPT_H
+#define GW_WORKER_ATTEMPT_H
+
+#include "gatewayd/http/response.h"
+#include "gatewayd/http/sse.h"
+#include "gatewayd/worker/req.h"
+#include "gatewayd/worker/uconn.h"
+
+#define ATTEMPT_STATES(X) X(CONNECT) X(SEND) X(HEAD) X(WHOLE) X(STREAM) X(TAIL) X(ENDED)
+enum attempt_state {
+#define X(name) ATTEMPT_##name,
+    ATTEMPT_STATES(X)
+#undef X
+};
+const char *attempt_state_name(enum attempt_state s);
+
+enum { ATTEMPT_HELD_MAX_BYTES = 16 * 1024 };
+
+struct attempt {
+    uint32_t magic;
+    enum attempt_state state;
+    enum attempt_end end;
+    struct worker *w;
+    struct req *req; /* NULL in TAIL */
+    struct snapshot *snap;
+    const struct candidate *cand;
+    struct uconn *uc;
+    struct later free_later;
+    struct wheel_timer timer;
+
+    /* sending */
+    struct slice head; /* in the request's arena */
+    struct iovec *iov; /* likewise */
+    int n_iov;
+    int iov_at;
+    bool usage_injected;
+    bool fresh; /* a pooled connection failed before anything was sent on it: a new one is made */
+
+    /* facts */
+    bool sent; /* a byte may have left */
+    bool sent_all;
+    bool paused; /* the client is slower than the provider */
+    bool head_seen;
+    bool answer_began; /* a 2xx head */
+    bool data_seen;    /* an event with data */
+    bool poisoned;     /* bytes behind the end: the connection is not used again */
+    int64_t started_us, sent_us, first_byte_us, last_read_us;
+    char why[128]; /* of a failure, for the log */
+
+    /* the answer */
+    struct http_response_reader reader;
+    struct http_response res;
+    char *head_copy;                  /* owned: res.fields refers to it */
+    struct slice upstream_request_id; /* in head_copy */
+    struct http_body body;
+    struct buf in;   /* unparsed head; whole body; unfinished event */
+    struct buf held; /* comments in front of the first event with data */
+    size_t in_held;
+    bool is_stream;
+    struct slice
+        whole; /* the complete body: in `in`, or in the worker's scratch during the callback */
+    struct dialect_response answer;
+    enum dialect_fault fault;
+    struct sse_reader sse;
+    struct dialect_stream stream;
+    int64_t retry_after_us; /* -1: not said */
+    struct money_ticket ticket;
+    bool ticket_open;
+    int64_t reserved_usage[LEDGER_USAGE_MAX];
+    int64_t charged_usage[LEDGER_USAGE_MAX];
+    enum charge_rule charged;
+    const char *money_state; /* of the record; NULL: none was written */
+};
+
+enum attempt_started {
+    ATTEMPT_STARTED,
+    ATTEMPT_NO_SLOT, /* no free slot in the money segment: 503, nothing was sent */
+    ATTEMPT_TOO_BIG, /* the request doesn't fit its own limits (name too long) */
+    ATTEMPT_NO_CONNECTION,
+};
+
+/* Starts a try; on success r->attempt is set. */
+enum attempt_started attempt_start(struct req *r, const struct candidate *cand);
+/* Ends it: closes or keeps the connection, settles the slot, tells the request (req_run).
+ * Idempotent. */
+void attempt_finish(struct attempt *a, enum attempt_end end, const char *why);
+/* The client takes bytes again. */
+void attempt_resume(struct attempt *a);
+/* Frees it (after ENDED; the request has taken what it needs). */
+void attempt_release(struct attempt *a);
+
+/* ---- events, from uconn.c ---- */
+void attempt_on_connected(struct attempt *a);
+void attempt_on_connect_failed(struct attempt *a, enum attempt_end end, const char *why);
+void attempt_on_readable(struct attempt *a);
+void attempt_on_writable(struct attempt *a);
+
+#endif

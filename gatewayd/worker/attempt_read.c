@@ -1,0 +1,565 @@
+/*
+ * attempt_read.c: reading a provider's answer: head, whole body, or events.
+ *
+ * Reads go to the worker's scratch and are handled there; only an unfinished head, body or event is
+ * kept in `in`. What the provider says is believed as far as it was checked: framing strictly
+ * (http/), content by its dialect.
+ */
+#include "gatewayd/worker/attempt_read.h"
+
+#include "common/check.h"
+#include "gatewayd/http/date.h"
+#include "gatewayd/worker/bound.h"
+#include "gatewayd/worker/req_answer.h"
+
+#include <stdlib.h>
+
+enum {
+    READS_PER_EVENT = 8,
+    ERROR_BODY_MAX_BYTES = 1024 * 1024,
+    DIRECT_READ_BYTES = 256 * 1024,
+};
+
+/* ---- head ---- */
+
+static bool media_is(struct slice content_type, struct slice want)
+{
+    struct slice media = slice_trim(slice_split(&content_type, ';'));
+    return slice_ieq(media, want);
+}
+
+/* Seconds or an HTTP date (RFC 9110 section 10.2.3); OpenAI and Anthropic also send retry-after-ms.
+ */
+static int64_t retry_after_us(const struct http_fields *f)
+{
+    uint64_t v;
+    if (slice_to_u64(http_fields_get(f, HTTP_H_RETRY_AFTER_MS), 86400000, &v) == 0)
+        return (int64_t)v * 1000;
+    struct slice text = http_fields_get(f, HTTP_H_RETRY_AFTER);
+    if (slice_to_u64(text, 864000, &v) == 0)
+        return (int64_t)v * 1000000;
+    int64_t at_us;
+    if (text.n && http_date_parse(text, &at_us) == 0)
+        return GW_MAX(at_us - clock_wall_us(), (int64_t)0);
+    return -1;
+}
+
+static void keep_head(struct attempt *a, size_t head_len)
+{
+    a->head_copy = gw_xmalloc(head_len);
+    memcpy(a->head_copy, a->res.fields.base, head_len);
+    a->res.fields.base = a->head_copy;
+    struct slice id = http_fields_get(&a->res.fields, HTTP_H_X_REQUEST_ID);
+    if (!id.p)
+        id = http_fields_get(&a->res.fields, HTTP_H_REQUEST_ID);
+    if (id.n <= 128)
+        a->upstream_request_id = id;
+}
+
+/* Which way the body goes; false when the answer is not one to this request. */
+static bool choose_way(struct attempt *a)
+{
+    const struct http_fields *f = &a->res.fields;
+    struct slice type = http_fields_get(f, HTTP_H_CONTENT_TYPE);
+    struct slice coding = http_fields_get(f, HTTP_H_CONTENT_ENCODING);
+    if (coding.n && !slice_ieq(coding, SLICE_LIT("identity"))) {
+        attempt_finish(a, END_MALFORMED, "content-encoding was not asked for");
+        return false;
+    }
+    if (a->res.status < 200 || (a->res.status >= 300 && a->res.status < 400)) {
+        attempt_finish(a, END_MALFORMED, "redirects and upgrades are not followed");
+        return false;
+    }
+    if (a->res.status >= 300) {
+        attempt_set_state(a, ATTEMPT_WHOLE);
+        return true;
+    }
+    a->is_stream = media_is(type, SLICE_LIT("text/event-stream"));
+    if ((a->is_stream && !a->req->ask.stream) ||
+        (!a->is_stream && !media_is(type, SLICE_LIT("application/json")))) {
+        attempt_finish(a, END_MALFORMED, "unexpected content-type");
+        return false;
+    }
+    a->answer_began = true;
+    money_progress(&a->w->owner, &a->ticket, MONEY_SENT_ANSWER, NULL, 0);
+    attempt_set_state(a, a->is_stream ? ATTEMPT_STREAM : ATTEMPT_WHOLE);
+    return true;
+}
+
+/* Returns how much of p was the head, 0 if more is needed or the attempt has ended. */
+static size_t feed_head(struct attempt *a, const char *p, size_t n)
+{
+    struct http_error err;
+    size_t body_at;
+    switch (
+        http_response_read(&a->reader, p, n, &a->snap->limits, false, &a->res, &body_at, &err)) {
+    case HTTP_STEP_MORE:
+        return 0;
+    case HTTP_STEP_BAD:
+        attempt_finish(a, END_MALFORMED, err.reason);
+        return 0;
+    case HTTP_STEP_DONE:
+        break;
+    }
+    a->head_seen = true;
+    keep_head(a, (size_t)(p + body_at - a->res.fields.base));
+    a->retry_after_us = retry_after_us(&a->res.fields);
+    http_body_init(&a->body, a->res.framing, a->res.content_length, true);
+    if (!choose_way(a))
+        return 0;
+    if (a->is_stream) {
+        sse_reader_init(&a->sse, SSE_MAX_EVENT_BYTES);
+        dialect_openai.stream_init(&a->stream, a->req->ask.op, a->usage_injected);
+    } else {
+        a->first_byte_us = a->last_read_us;
+        worker_cancel(a->w, &a->timer);
+    }
+    return body_at;
+}
+
+/* ---- whole answers ---- */
+
+static enum attempt_end classify(const struct attempt *a)
+{
+    enum attempt_end end = outcome_of_status(a->res.status);
+    if (end == END_CALLER_ERROR && a->fault == DIALECT_FAULT_INVALID_KEY)
+        return END_CREDENTIAL_REFUSED;
+    if (a->res.status == 429 && a->fault == DIALECT_FAULT_QUOTA)
+        return END_CREDENTIAL_REFUSED; /* spent for good, not a matter of waiting */
+    return end;
+}
+
+static void whole_complete(struct attempt *a, struct slice body)
+{
+    struct worker *w = a->w;
+    a->whole = body;
+    if (a->res.status >= 300) {
+        a->fault = dialect_openai.read_error(&w->doc, a->res.status, body);
+        if (!media_is(http_fields_get(&a->res.fields, HTTP_H_CONTENT_TYPE),
+                      SLICE_LIT("application/json")))
+            a->whole = slice_of(NULL, 0);
+        attempt_finish(a, classify(a), "");
+        return;
+    }
+    if (dialect_openai.read_response(&w->doc, body, a->req->ask.op, &a->answer) < 0) {
+        attempt_finish(a, END_MALFORMED, "the body is not a JSON object");
+        return;
+    }
+    a->fault = a->answer.fault;
+    if (a->fault != DIALECT_FAULT_NONE)
+        attempt_finish(a, END_STREAM_ERROR, "an error object in a 2xx answer");
+    else
+        attempt_finish(a, END_ANSWERED, "");
+}
+
+static bool keep_whole(struct attempt *a, struct slice data)
+{
+    size_t max = a->res.status >= 300 ? ERROR_BODY_MAX_BYTES : a->in.max_bytes;
+    if (data.n > max - GW_MIN(max, a->in.len) || !worker_may_buffer(a->w, data.n) ||
+        buf_append(&a->in, data.p, data.n) < 0) {
+        attempt_finish(a, END_MALFORMED,
+                       "the answer is larger than max_response or the buffers are full");
+        return false;
+    }
+    worker_account(a->w, &a->in_held, a->in.cap);
+    return true;
+}
+
+static void whole_end(struct attempt *a, struct slice body, size_t left_over)
+{
+    if (left_over > 0) {
+        a->poisoned = true;
+        attempt_finish(a, END_MALFORMED, "bytes after the end of the answer");
+        return;
+    }
+    whole_complete(a, body);
+}
+
+/* The whole body in one read needs no copy. */
+static bool whole_at_once(struct attempt *a, const char *p, size_t n)
+{
+    if (a->in.len > 0 || a->body.kind != HTTP_BODY_LENGTH || a->body.left > n || a->body.done)
+        return false;
+    struct slice body = slice_of(p, (size_t)a->body.left);
+    const char *at = p;
+    struct slice data;
+    while (!a->body.done)
+        (void)http_body_step(&a->body, &at, p + n, &data);
+    whole_end(a, body, n - body.n);
+    return true;
+}
+
+static void feed_whole(struct attempt *a, const char *p, size_t n)
+{
+    const char *at = p, *end = p + n;
+    struct slice data;
+    if (whole_at_once(a, p, n))
+        return;
+    for (;;) {
+        switch (http_body_step(&a->body, &at, end, &data)) {
+        case HTTP_BODY_DATA:
+            if (!keep_whole(a, data))
+                return;
+            break;
+        case HTTP_BODY_MORE:
+            return;
+        case HTTP_BODY_END:
+            whole_end(a, buf_slice(&a->in), (size_t)(end - at));
+            return;
+        case HTTP_BODY_BAD:
+            attempt_finish(a, END_MALFORMED, http_body_reason(&a->body));
+            return;
+        }
+    }
+}
+
+/* ---- streams ---- */
+
+/* Events on their way to the client: a run of untouched bytes, and, once something was cut, what
+ * was staged. */
+struct outgoing {
+    struct buf *stage;
+    const char *run;
+    size_t run_n;
+};
+
+static bool out_flush_run(struct outgoing *o)
+{
+    bool ok = buf_append(o->stage, o->run, o->run_n) == 0;
+    o->run_n = 0;
+    return ok;
+}
+
+static bool out_pass(struct outgoing *o, struct slice raw)
+{
+    if (o->run_n && o->run + o->run_n != raw.p && !out_flush_run(o))
+        return false;
+    if (o->run_n == 0)
+        o->run = raw.p;
+    o->run_n += raw.n;
+    return true;
+}
+
+/* Data that was joined from several lines: written anew, a `data:` for each line. */
+static bool out_rewrite_joined(struct outgoing *o, const struct sse_event *ev,
+                               const struct splices *cuts)
+{
+    struct buf text;
+    bool ok = out_flush_run(o);
+    buf_init(&text, SSE_MAX_EVENT_BYTES * 2);
+    ok = ok && splices_append(cuts, ev->data, &text) == 0;
+    struct slice rest = buf_slice(&text);
+    while (ok && rest.p) {
+        struct slice line = slice_split(&rest, '\n');
+        ok = buf_append(o->stage, "data: ", 6) == 0 && buf_append(o->stage, line.p, line.n) == 0 &&
+             buf_append(o->stage, "\n", 1) == 0;
+    }
+    ok = ok && buf_append(o->stage, "\n", 1) == 0;
+    buf_release(&text);
+    return ok;
+}
+
+static bool out_rewrite(struct outgoing *o, const struct sse_event *ev, const struct splices *cuts)
+{
+    const char *raw_end = ev->raw.p + ev->raw.n;
+    if (ev->data.p < ev->raw.p || ev->data.p + ev->data.n > raw_end)
+        return out_rewrite_joined(o, ev, cuts);
+    size_t before = (size_t)(ev->data.p - ev->raw.p);
+    const char *behind = ev->data.p + ev->data.n;
+    return out_flush_run(o) && buf_append(o->stage, ev->raw.p, before) == 0 &&
+           splices_append(cuts, ev->data, o->stage) == 0 &&
+           buf_append(o->stage, behind, (size_t)(raw_end - behind)) == 0;
+}
+
+static bool take_event(struct attempt *a, struct outgoing *o, const struct sse_event *ev)
+{
+    struct splices *cuts = &a->w->splices;
+    if (!ev->data.p)
+        return out_pass(o, ev->raw);
+    if (!a->first_byte_us)
+        a->first_byte_us = a->last_read_us;
+    a->data_seen = true;
+    switch (dialect_openai.stream_event(&a->stream, &a->w->doc, ev->type, ev->data, cuts)) {
+    case DIALECT_PASS:
+        return out_pass(o, ev->raw);
+    case DIALECT_REWRITE:
+        return out_rewrite(o, ev, cuts);
+    case DIALECT_DROP:
+        break;
+    }
+    return out_flush_run(o);
+}
+
+/* Takes whole events off p; returns how many bytes they are. */
+static size_t take_events(struct attempt *a, struct outgoing *o, const char *p, size_t n, bool *ok)
+{
+    size_t used = 0;
+    struct sse_event ev;
+    *ok = true;
+    while (*ok && !a->stream.done && !a->stream.failed) {
+        enum sse_result res = sse_reader_next(&a->sse, p + used, n - used, &ev);
+        if (res == SSE_MORE)
+            break;
+        *ok = res == SSE_PASS ? out_pass(o, ev.raw) : take_event(a, o, &ev);
+        used += ev.raw.n;
+    }
+    return used;
+}
+
+static void note_progress(struct attempt *a)
+{
+    int64_t usage[LEDGER_USAGE_MAX];
+    if (a->stream.usage.flags & USAGE_PRESENT)
+        bound_from_usage(&a->stream.usage, usage);
+    else
+        bound_counted(a->reserved_usage, a->stream.output_bytes, usage);
+    money_progress(&a->w->owner, &a->ticket, MONEY_SENT_ANSWER, usage, 0);
+}
+
+static void pause_if_slow(struct attempt *a)
+{
+    struct conn *c = a->req->conn;
+    if (!c || conn_pending(c) < WORKER_OUT_HIGH_BYTES)
+        return;
+    a->paused = true;
+    uconn_want_read(a->uc, false);
+    worker_cancel(a->w, &a->timer); /* the client's own deadline counts while it holds us up */
+}
+
+/* Before the first event with data nothing may reach the client: keep-alive comments are held back.
+ */
+static bool hold_back(struct attempt *a, struct slice out)
+{
+    return !a->data_seen && buf_append(&a->held, out.p, out.n) == 0;
+}
+
+static struct slice with_held(struct attempt *a, struct outgoing *o)
+{
+    struct slice out;
+    if (a->held.len == 0 && o->stage->len == 0) {
+        out = slice_of(o->run, o->run_n);
+    } else {
+        (void)out_flush_run(o);
+        out = buf_slice(o->stage);
+    }
+    if (a->held.len && a->data_seen) {
+        if (buf_append(&a->held, out.p, out.n) < 0)
+            return out;
+        out = buf_slice(&a->held);
+    }
+    return out;
+}
+
+enum stream_turn { STREAM_GOES_ON, STREAM_COMPLETE, STREAM_FAILED, STREAM_CUT };
+
+static enum stream_turn turn_of(const struct attempt *a)
+{
+    if (a->stream.failed)
+        return STREAM_FAILED;
+    if (a->stream.done || (a->body.done && a->stream.finished))
+        return STREAM_COMPLETE;
+    return a->body.done ? STREAM_CUT : STREAM_GOES_ON;
+}
+
+static void stream_out(struct attempt *a, struct outgoing *o)
+{
+    struct req *r = a->req;
+    enum stream_turn turn = turn_of(a);
+    bool committed = r->bytes_to_client > 0;
+    /* An error before anything went out is another try's chance. */
+    bool silent = !committed && (turn == STREAM_FAILED || turn == STREAM_CUT);
+    struct slice out = with_held(a, o);
+    bool ok = true;
+    if (turn == STREAM_COMPLETE)
+        ok = req_answer_stream_end(r, out);
+    else if (out.n && !silent && !hold_back(a, out))
+        ok = req_answer_stream(r, out);
+    if (a->data_seen)
+        a->held.len = 0;
+    note_progress(a);
+    if (turn == STREAM_COMPLETE)
+        attempt_finish(a, END_ANSWERED, "");
+    else if (turn == STREAM_FAILED)
+        attempt_finish(a, END_STREAM_ERROR, dialect_fault_name(a->stream.fault));
+    else if (turn == STREAM_CUT)
+        attempt_finish(a, END_CUT, "the stream ended without its terminator");
+    else if (!ok)
+        attempt_finish(a, END_CLIENT_GONE_STREAM, "client gone");
+    else
+        pause_if_slow(a);
+}
+
+/* p is the worker's scratch: the framing is taken out in place. */
+static void feed_stream(struct attempt *a, char *p, size_t n)
+{
+    size_t n_data = n, n_used = n;
+    enum http_body_step step = http_body_compact(&a->body, p, n, &n_data, &n_used);
+    struct outgoing o = {.stage = &a->w->stage};
+    const char *from = p;
+    bool ok, kept = a->in.len > 0;
+    a->poisoned |= step == HTTP_BODY_END && n_used < n;
+    if (kept) {
+        if (buf_append(&a->in, p, n_data) < 0) {
+            attempt_finish(a, END_MALFORMED, "an event is too long");
+            return;
+        }
+        from = a->in.data;
+        n_data = a->in.len;
+    }
+    o.stage->len = 0;
+    size_t used = take_events(a, &o, from, n_data, &ok);
+    if (!ok) {
+        attempt_finish(a, END_MALFORMED, "an event is too long");
+        return;
+    }
+    if (a->stream.events > 0)
+        worker_arm(a->w, &a->timer, clock_mono_us() + a->cand->model->idle_timeout_us);
+    if (step == HTTP_BODY_BAD) {
+        attempt_finish(a, END_CUT, http_body_reason(&a->body));
+        return;
+    }
+    bool over = turn_of(a) != STREAM_GOES_ON;
+    /* stream_out may end the request and free nothing before the loop turn is over: `from` stays
+     * valid in it. */
+    if (!over && !kept && used < n_data && buf_append(&a->in, from + used, n_data - used) < 0) {
+        attempt_finish(a, END_MALFORMED, "an event is too long");
+        return;
+    }
+    stream_out(a, &o);
+    if (!over && kept && a->state == ATTEMPT_STREAM)
+        buf_consume(&a->in, used);
+    if (a->state == ATTEMPT_STREAM && a->in.len == 0 && a->in.cap > 4096)
+        buf_release(&a->in);
+    if (a->state == ATTEMPT_STREAM)
+        worker_account(a->w, &a->in_held, a->in.cap);
+}
+
+/* ---- the socket ---- */
+
+static void feed_tail(struct attempt *a, const char *p, size_t n)
+{
+    const char *at = p, *end = p + n;
+    struct slice data;
+    enum http_body_step step = http_body_step(&a->body, &at, end, &data);
+    if (step == HTTP_BODY_END)
+        attempt_end_tail(a, at == end);
+    else if (step != HTTP_BODY_MORE)
+        attempt_end_tail(a, false);
+}
+
+static void feed_body(struct attempt *a, char *p, size_t n)
+{
+    if (a->state == ATTEMPT_WHOLE)
+        feed_whole(a, p, n);
+    else if (a->state == ATTEMPT_STREAM)
+        feed_stream(a, p, n);
+}
+
+static void feed_waiting_head(struct attempt *a, char *p, size_t n)
+{
+    bool kept = a->in.len > 0;
+    if (kept && buf_append(&a->in, p, n) < 0) {
+        attempt_finish(a, END_MALFORMED, "the head is too long");
+        return;
+    }
+    const char *from = kept ? a->in.data : p;
+    size_t have = kept ? a->in.len : n;
+    size_t used = feed_head(a, from, have);
+    if (a->state == ATTEMPT_ENDED || a->state == ATTEMPT_TAIL)
+        return;
+    if (used == 0) {
+        if (!kept && buf_append(&a->in, p, n) < 0)
+            attempt_finish(a, END_MALFORMED, "the head is too long");
+        return;
+    }
+    /* What is behind the head lies at the end of this read, in the scratch. */
+    size_t behind = have - used;
+    a->in.len = 0;
+    feed_body(a, p + n - behind, behind);
+}
+
+/* Large bodies of known length are read to where they stay. */
+static bool direct_room(struct attempt *a, char **p, size_t *room)
+{
+    if (a->state != ATTEMPT_WHOLE || a->body.kind != HTTP_BODY_LENGTH || a->in.len == 0)
+        return false;
+    size_t want = (size_t)GW_MIN(a->body.left + 1, (uint64_t)DIRECT_READ_BYTES);
+    if (a->res.status >= 300 || !worker_may_buffer(a->w, want) || buf_reserve(&a->in, want) < 0)
+        return false;
+    worker_account(a->w, &a->in_held, a->in.cap);
+    *p = a->in.data + a->in.len;
+    *room = want;
+    return true;
+}
+
+static void feed_direct(struct attempt *a, const char *p, size_t n)
+{
+    const char *at = p, *end = p + n;
+    struct slice data;
+    while (at < end && http_body_step(&a->body, &at, end, &data) == HTTP_BODY_DATA)
+        a->in.len += data.n;
+    if (a->body.done)
+        whole_end(a, buf_slice(&a->in), (size_t)(end - at));
+}
+
+static void connection_ended(struct attempt *a, enum io_status st)
+{
+    char reason[sizeof a->why];
+    io_reason(&a->uc->io, reason, sizeof reason);
+    if (a->state == ATTEMPT_TAIL)
+        attempt_end_tail(a, false);
+    else if (!a->head_seen)
+        attempt_finish(a, a->sent ? END_LOST : END_CONNECT_FAILED,
+                       st == IO_EOF ? "closed" : reason);
+    else if (st == IO_EOF && http_body_eof(&a->body) == HTTP_BODY_END && a->state == ATTEMPT_WHOLE)
+        whole_complete(a, buf_slice(&a->in));
+    else if (st == IO_EOF && a->body.done) {
+        struct outgoing o = {.stage = &a->w->stage};
+        o.stage->len = 0;
+        stream_out(a, &o);
+    } else
+        attempt_finish(a, END_CUT, st == IO_EOF ? "closed inside the answer" : reason);
+}
+
+static void feed(struct attempt *a, char *p, size_t n)
+{
+    if (a->state == ATTEMPT_TAIL)
+        feed_tail(a, p, n);
+    else if (a->state == ATTEMPT_SEND || a->state == ATTEMPT_HEAD)
+        feed_waiting_head(a, p, n);
+    else
+        feed_body(a, p, n);
+}
+
+static bool read_once(struct attempt *a, bool *full)
+{
+    char *p = a->w->scratch;
+    size_t room = WORKER_SCRATCH_BYTES, n;
+    bool direct = direct_room(a, &p, &room);
+    enum io_status st = io_read(&a->uc->io, p, room, &n);
+    if (st == IO_WANT_READ || st == IO_WANT_WRITE) {
+        if (st == IO_WANT_WRITE)
+            uconn_want_write(a->uc, true);
+        return false;
+    }
+    if (st != IO_OK) {
+        connection_ended(a, st);
+        return false;
+    }
+    a->last_read_us = clock_mono_us();
+    *full = n == room;
+    if (direct)
+        feed_direct(a, p, n);
+    else
+        feed(a, p, n);
+    return true;
+}
+
+void attempt_on_readable(struct attempt *a)
+{
+    bool full = false;
+    for (int i = 0; i < READS_PER_EVENT; i++)
+        if (!read_once(a, &full) || a->state == ATTEMPT_ENDED || a->paused || !a->uc ||
+            (!full && !io_has_buffered(&a->uc->io)))
+            return;
+}

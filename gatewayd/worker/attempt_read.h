@@ -1,0 +1,13 @@
+/*
+ * attempt_read.h: what attempt.c and attempt_read.c share: the inner life of an attempt.
+ */
+#ifndef GW_WORKER_ATTEMPT_READ_H
+#define GW_WORKER_ATTEMPT_READ_H
+
+#include "gatewayd/worker/attempt.h"
+
+void attempt_set_state(struct attempt *a, enum attempt_state to);
+/* Ends a TAIL: gives the connection back and frees the attempt. */
+void attempt_end_tail(struct attempt *a, bool reusable);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * bound.c: token bounds and estimates. Pure.
+ */
+#include "gatewayd/worker/bound.h"
+
+enum {
+    /* Chat templates put a handful of tokens around each message (3 and the role's, by OpenAI's
+     * cookbook "How to count tokens"), and render each tool as text of about its JSON's length. */
+    TOKENS_PER_MESSAGE = 8,
+    TOKENS_PER_TOOL = 32,
+    TOKENS_PER_REQUEST = 16,
+    /* A part whose tokens don't follow from its bytes: the largest that a provider bills for one.
+     */
+    TOKENS_PER_IMAGE = 50000,
+    TOKENS_PER_AUDIO = 100000,
+    TOKENS_PER_FILE = 200000,
+    /* Where the caller sets no cap and no catalogue knows the model's. */
+    OUTPUT_DEFAULT = 16384,
+};
+
+static int64_t at_most(__int128 v)
+{
+    return v > USAGE_MAX_TOKENS ? USAGE_MAX_TOKENS : (int64_t)v;
+}
+
+static __int128 input_bound(const struct dialect_request *a)
+{
+    return (__int128)a->prompt_bytes + TOKENS_PER_REQUEST +
+           (__int128)a->messages * TOKENS_PER_MESSAGE + (__int128)a->tools * TOKENS_PER_TOOL +
+           (__int128)a->images * TOKENS_PER_IMAGE + (__int128)a->audios * TOKENS_PER_AUDIO +
+           (__int128)a->files * TOKENS_PER_FILE;
+}
+
+static __int128 output_bound(const struct dialect_request *a)
+{
+    if (a->op == DIALECT_EMBEDDINGS)
+        return 0;
+    int64_t each = a->max_output_tokens >= 0 ? a->max_output_tokens : OUTPUT_DEFAULT;
+    int64_t choices = GW_MAX(GW_MAX(a->n, a->best_of), (int64_t)1);
+    int64_t prompts = a->op == DIALECT_COMPLETIONS ? GW_MAX((int64_t)a->prompts, (int64_t)1) : 1;
+    return (__int128)each * choices * prompts;
+}
+
+void bound_reserve(const struct dialect_request *a, int64_t usage[LEDGER_USAGE_MAX])
+{
+    memset(usage, 0, LEDGER_USAGE_MAX * sizeof usage[0]);
+    usage[LEDGER_INPUT] = at_most(input_bound(a));
+    usage[LEDGER_OUTPUT] = at_most(output_bound(a));
+}
+
+void bound_from_usage(const struct dialect_usage *u, int64_t usage[LEDGER_USAGE_MAX])
+{
+    memset(usage, 0, LEDGER_USAGE_MAX * sizeof usage[0]);
+    int64_t cached = GW_MIN(u->cached_tokens, u->input_tokens);
+    usage[LEDGER_INPUT] = u->input_tokens - cached;
+    usage[LEDGER_CACHED] = cached;
+    usage[LEDGER_OUTPUT] = u->output_tokens;
+    usage[LEDGER_REASONING] = u->reasoning_tokens;
+}
+
+void bound_counted(const int64_t reserved[LEDGER_USAGE_MAX], uint64_t output_bytes,
+                   int64_t usage[LEDGER_USAGE_MAX])
+{
+    memset(usage, 0, LEDGER_USAGE_MAX * sizeof usage[0]);
+    usage[LEDGER_INPUT] = reserved[LEDGER_INPUT];
+    usage[LEDGER_OUTPUT] = (int64_t)GW_MIN(output_bytes, (uint64_t)reserved[LEDGER_OUTPUT]);
+}

@@ -1,0 +1,368 @@
+/*
+ * reply.c: heads and bodies of the gateway's own answers.
+ */
+#include "gatewayd/worker/reply.h"
+
+#include "common/check.h"
+#include "gatewayd/worker/accesslog.h"
+#include "gatewayd/worker/attempt.h"
+#include "gatewayd/worker/auth.h"
+#include "gatewayd/worker/headwriter.h"
+
+enum { ORIGIN_MAX_BYTES = 512, ERROR_BODY_BYTES = 2048 };
+
+/* status, reason phrase, type of the OpenAI error object */
+#define STATUSES(X)                                                                                \
+    X(200, "OK", "")                                                                               \
+    X(204, "No Content", "")                                                                       \
+    X(400, "Bad Request", "invalid_request_error")                                                 \
+    X(401, "Unauthorized", "authentication_error")                                                 \
+    X(402, "Payment Required", "insufficient_quota")                                               \
+    X(403, "Forbidden", "permission_error")                                                        \
+    X(404, "Not Found", "invalid_request_error")                                                   \
+    X(405, "Method Not Allowed", "invalid_request_error")                                          \
+    X(408, "Request Timeout", "timeout_error")                                                     \
+    X(413, "Content Too Large", "invalid_request_error")                                           \
+    X(414, "URI Too Long", "invalid_request_error")                                                \
+    X(415, "Unsupported Media Type", "invalid_request_error")                                      \
+    X(417, "Expectation Failed", "invalid_request_error")                                          \
+    X(429, "Too Many Requests", "rate_limit_error")                                                \
+    X(431, "Request Header Fields Too Large", "invalid_request_error")                             \
+    X(500, "Internal Server Error", "server_error")                                                \
+    X(501, "Not Implemented", "invalid_request_error")                                             \
+    X(502, "Bad Gateway", "server_error")                                                          \
+    X(503, "Service Unavailable", "server_error")                                                  \
+    X(504, "Gateway Timeout", "server_error")                                                      \
+    X(505, "HTTP Version Not Supported", "invalid_request_error")
+
+static const struct {
+    int status;
+    const char *text, *type;
+} statuses[] = {
+#define X(status, text, type) {status, text, type},
+    STATUSES(X)
+#undef X
+};
+
+const char *reply_status_text(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
+        if (statuses[i].status == status)
+            return statuses[i].text;
+    return status < 500 ? "Client Error" : "Server Error";
+}
+
+static const char *error_type(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
+        if (statuses[i].status == status)
+            return statuses[i].type;
+    return status < 500 ? "invalid_request_error" : "server_error";
+}
+
+static void write_status_line(struct headwriter *h, int status)
+{
+    if (status == 200) {
+        headwriter_lit(h, "HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    headwriter_lit(h, "HTTP/1.1 ");
+    headwriter_u64(h, (uint64_t)status);
+    headwriter_lit(h, " ");
+    headwriter_put(h, slice_str(reply_status_text(status)));
+    headwriter_lit(h, "\r\n");
+}
+
+static bool origin_allowed(const struct req *r, struct slice *origin)
+{
+    const struct conf_slices *allowed = &r->snap->conf->http.cors_origins;
+    *origin = http_fields_get(&r->head.fields, HTTP_H_ORIGIN);
+    if (origin->n == 0 || origin->n > ORIGIN_MAX_BYTES)
+        return false;
+    for (uint32_t i = 0; i < allowed->n; i++)
+        if (slice_eq_str(allowed->v[i], "*") || slice_eq(allowed->v[i], *origin))
+            return true;
+    return false;
+}
+
+static void write_cors(struct headwriter *h, const struct req *r)
+{
+    struct slice origin;
+    if (r->snap->conf->http.cors_origins.n == 0)
+        return;
+    headwriter_lit(h, "vary: origin\r\n");
+    if (!origin_allowed(r, &origin))
+        return;
+    headwriter_field_lit(h, "access-control-allow-origin", origin);
+    headwriter_lit(h, "access-control-expose-headers: *\r\n");
+}
+
+/* Time that the gateway itself has spent so far: the waits for the body and for providers are not
+ * its own. */
+static uint64_t overhead_us(const struct req *r)
+{
+    int64_t from = r->body_complete_us ? r->body_complete_us : r->started_us;
+    int64_t us = clock_mono_us() - from - r->upstream_us;
+    return us > 0 ? (uint64_t)us : 0;
+}
+
+static void write_gateway_fields(struct headwriter *h, const struct req *r)
+{
+    headwriter_field_lit(h, "x-request-id", slice_str(r->id_text));
+    if (r->n_attempts == 0)
+        return;
+    if (r->current) {
+        const struct conf_target *t = r->current->target;
+        headwriter_lit(h, "x-gw-target: ");
+        headwriter_put(h, t->provider->name);
+        headwriter_lit(h, "/");
+        headwriter_put(h, t->upstream_model);
+        headwriter_lit(h, "\r\n");
+    }
+    headwriter_field_u64(h, "x-gw-attempts", r->n_attempts);
+    if (r->upstream_request_id.n)
+        headwriter_field_lit(h, "x-gw-upstream-request-id", r->upstream_request_id);
+    headwriter_field_u64(h, "x-gw-overhead-us", overhead_us(r));
+}
+
+static void write_framing(struct headwriter *h, const struct reply_head *rh)
+{
+    if (rh->content_type.n)
+        headwriter_field_lit(h, "content-type", rh->content_type);
+    if (rh->framing == REPLY_LENGTH && rh->status != 204)
+        headwriter_field_u64(h, "content-length", rh->length);
+    else if (rh->framing == REPLY_CHUNKED)
+        headwriter_lit(h, "transfer-encoding: chunked\r\n");
+}
+
+struct slice reply_write_head(struct req *r, const struct reply_head *rh,
+                              char out[REPLY_HEAD_BYTES])
+{
+    struct headwriter h;
+    struct conn *c = r->conn;
+    if (!r->body_complete || rh->framing == REPLY_UNTIL_CLOSE || c->w->mode != WORKER_SERVING)
+        c->close_after = true;
+    headwriter_init(&h, out, REPLY_HEAD_BYTES);
+    write_status_line(&h, rh->status);
+    write_framing(&h, rh);
+    write_gateway_fields(&h, r);
+    write_cors(&h, r);
+    headwriter_put(&h, rh->extra);
+    if (c->close_after)
+        headwriter_lit(&h, "connection: close\r\n");
+    else if (r->http10)
+        headwriter_lit(&h, "connection: keep-alive\r\n");
+    return headwriter_end(&h);
+}
+
+static void send_whole(struct req *r, const struct reply_head *rh, struct slice body)
+{
+    char mem[REPLY_HEAD_BYTES];
+    struct slice head = reply_write_head(r, rh, mem);
+    if (gw_fails(head.n > 0))
+        return;
+    if (r->head.method == HTTP_M_HEAD)
+        body.n = 0;
+    struct iovec iov[2] = {{(void *)head.p, head.n}, {(void *)body.p, body.n}};
+    r->first_byte_us = clock_mono_us();
+    r->answer_complete = conn_send(r->conn, iov, body.n ? 2 : 1);
+    r->bytes_to_client += (int64_t)(head.n + body.n);
+}
+
+static void reply_body(struct req *r, int status, struct slice body, struct slice extra)
+{
+    r->status = status;
+    struct reply_head rh = {
+        .status = status,
+        .content_type = body.n ? SLICE_LIT("application/json") : slice_of(NULL, 0),
+        .framing = REPLY_LENGTH,
+        .length = body.n,
+        .extra = extra,
+    };
+    send_whole(r, &rh, body);
+}
+
+void reply_json(struct req *r, int status, struct slice json)
+{
+    reply_body(r, status, json, slice_of(NULL, 0));
+}
+
+static void write_retry_fields(struct headwriter *h, const struct req *r)
+{
+    bool retryable = r->status == 408 || r->status == 409 || r->status == 429 || r->status >= 500;
+    int64_t wait_us =
+        r->status == 503 && r->min_retry_after_us < 0 ? 1000000 : r->min_retry_after_us;
+    if (!retryable)
+        return;
+    if ((r->status == 429 || r->status == 503) && wait_us >= 0) {
+        headwriter_field_u64(h, "retry-after", (uint64_t)((wait_us + 999999) / 1000000));
+        headwriter_field_u64(h, "retry-after-ms", (uint64_t)((wait_us + 999) / 1000));
+    }
+    if (r->maybe_billed || wait_us > RETRY_AFTER_MAX_US)
+        headwriter_lit(h, "x-should-retry: false\r\n");
+    else if (!r->maybe_sent)
+        headwriter_lit(h, "x-should-retry: true\r\n");
+}
+
+static void write_status_fields(struct headwriter *h, const struct req *r)
+{
+    if (r->status == 401)
+        headwriter_lit(h, "www-authenticate: Bearer\r\n"); /* RFC 9110 section 15.5.2 */
+    if (r->status == 405 && r->route) {
+        headwriter_lit(h, "allow: ");
+        headwriter_put(h, slice_str(http_method_name(r->route->method)));
+        headwriter_lit(h, "\r\n");
+    }
+}
+
+static struct slice error_body(char *mem, size_t cap, const struct dialect_error *e)
+{
+    struct json_writer w;
+    size_t n;
+    jw_init_fixed(&w, mem, cap);
+    dialect_openai.write_error(&w, e);
+    return jw_finish(&w, &n) == 0 ? slice_of(mem, n) : slice_of(NULL, 0);
+}
+
+void reply_error(struct req *r, const char *param)
+{
+    char body[ERROR_BODY_BYTES], extra[512];
+    struct dialect_error e = {
+        .message = slice_str(r->detail),
+        .type = error_type(r->status),
+        .param = param,
+        .code = r->code,
+    };
+    struct headwriter h;
+    headwriter_init(&h, extra, sizeof extra);
+    write_retry_fields(&h, r);
+    write_status_fields(&h, r);
+    reply_body(r, r->status, error_body(body, sizeof body, &e),
+               slice_of(extra, (size_t)(h.at - extra)));
+}
+
+void reply_bad_head(struct conn *c, const struct http_error *err)
+{
+    char body[ERROR_BODY_BYTES], head[512], id_text[CRYPTO_REQUEST_ID_TEXT_BYTES], message[200];
+    uint8_t id[CRYPTO_REQUEST_ID_BYTES];
+    crypto_request_id(clock_wall_us(), id);
+    crypto_request_id_text(id, id_text);
+    snprintf(message, sizeof message, "malformed HTTP request: %s (byte %u of the head)",
+             err->reason, err->offset);
+    struct dialect_error e = {slice_str(message), error_type(err->status), NULL, "bad_http"};
+    struct slice b = error_body(body, sizeof body, &e);
+    struct headwriter h;
+    headwriter_init(&h, head, sizeof head);
+    write_status_line(&h, err->status);
+    write_framing(&h, &(struct reply_head){.status = err->status,
+                                           .content_type = SLICE_LIT("application/json"),
+                                           .framing = REPLY_LENGTH,
+                                           .length = b.n});
+    headwriter_field_lit(&h, "x-request-id", slice_str(id_text));
+    headwriter_lit(&h, "connection: close\r\n");
+    struct slice hs = headwriter_end(&h);
+    struct iovec iov[2] = {{(void *)hs.p, hs.n}, {(void *)b.p, b.n}};
+    conn_send(c, iov, 2);
+    accesslog_bad_head(c, id_text, err);
+}
+
+bool reply_preflight(struct req *r)
+{
+    struct slice origin;
+    const struct http_fields *f = &r->head.fields;
+    struct slice want = http_fields_get(f, HTTP_H_ACCESS_CONTROL_REQUEST_HEADERS);
+    char extra[2048];
+    struct headwriter h;
+    if (r->head.method != HTTP_M_OPTIONS ||
+        !http_fields_count(f, HTTP_H_ACCESS_CONTROL_REQUEST_METHOD) || !origin_allowed(r, &origin))
+        return false;
+    headwriter_init(&h, extra, sizeof extra);
+    headwriter_lit(
+        &h, "access-control-allow-methods: GET, POST, OPTIONS\r\naccess-control-max-age: 7200\r\n");
+    if (want.n && want.n <= 1024)
+        headwriter_field_lit(&h, "access-control-allow-headers", want);
+    reply_body(r, 204, slice_of(NULL, 0), slice_of(extra, (size_t)(h.at - extra)));
+    return true;
+}
+
+/* ---- local endpoints ---- */
+
+static void write_model(struct json_writer *w, const struct conf_model *m)
+{
+    jw_object(w);
+    jw_member_str(w, "id", m->name);
+    jw_member_str(w, "object", SLICE_LIT("model"));
+    jw_member_i64(w, "created", 0);
+    jw_member_str(w, "owned_by", SLICE_LIT("gatewayd"));
+    jw_object_end(w);
+}
+
+static void finish_json(struct req *r, struct json_writer *w, struct buf *b)
+{
+    size_t n;
+    if (jw_finish(w, &n) == 0)
+        reply_json(r, 200, slice_of(b->data, b->len));
+    else
+        req_fail(r, 500, "internal_error", "the answer does not fit into memory");
+}
+
+static void reply_models(struct req *r)
+{
+    struct buf b;
+    struct json_writer w;
+    const struct conf *conf = r->snap->conf;
+    buf_init(&b, 64 * 1024 * 1024);
+    jw_init_buf(&w, &b);
+    jw_object(&w);
+    jw_member_str(&w, "object", SLICE_LIT("list"));
+    jw_member_array(&w, "data");
+    for (uint32_t i = 0; i < conf->n_models; i++)
+        if (auth_may_use(r, conf->models[i].name))
+            write_model(&w, &conf->models[i]);
+    jw_array_end(&w);
+    jw_object_end(&w);
+    finish_json(r, &w, &b);
+    buf_release(&b);
+}
+
+static void reply_model(struct req *r)
+{
+    const struct conf_model *m = conf_model_find(r->snap->conf, r->path_model);
+    if (!m || !auth_may_use(r, m->name)) {
+        req_fail(r, 404, "model_not_found", "no model of this name is configured for this key");
+        return;
+    }
+    char mem[1024];
+    struct json_writer w;
+    size_t n;
+    jw_init_fixed(&w, mem, sizeof mem);
+    write_model(&w, m);
+    if (jw_finish(&w, &n) == 0)
+        reply_json(r, 200, slice_of(mem, n));
+}
+
+static void reply_ready(struct req *r)
+{
+    if (r->w->mode == WORKER_SERVING)
+        reply_json(r, 200, SLICE_LIT("{\"status\":\"ready\"}"));
+    else
+        reply_json(r, 503, SLICE_LIT("{\"status\":\"draining\"}"));
+}
+
+void reply_local(struct req *r)
+{
+    switch (r->route->id) {
+    case ROUTE_HEALTHZ:
+        reply_json(r, 200, SLICE_LIT("{\"status\":\"ok\"}"));
+        break;
+    case ROUTE_READYZ:
+        reply_ready(r);
+        break;
+    case ROUTE_MODELS:
+        reply_models(r);
+        break;
+    default:
+        reply_model(r);
+        break;
+    }
+}

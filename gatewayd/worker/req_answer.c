@@ -1,0 +1,324 @@
+/*
+ * req_answer.c: answers on their way to the client, and what follows a failed try.
+ *
+ * A whole answer is sent in one piece once it is complete. A stream's head goes out with its first
+ * event, so that until then a failure can still be another try. No stream that was cut ever gets a
+ * proper end.
+ */
+#include "gatewayd/worker/req_answer.h"
+
+#include "common/check.h"
+#include "gatewayd/worker/attempt.h"
+#include "gatewayd/worker/headwriter.h"
+#include "gatewayd/worker/reply.h"
+#include "gatewayd/worker/req_route.h"
+
+#include <stdlib.h>
+
+/* Of the provider's answer, what the client may see. Everything else stays here. */
+static const enum http_header_id passed_back[] = {HTTP_H_OPENAI_PROCESSING_MS};
+
+static struct slice answer_extra(const struct attempt *a, char *mem, size_t cap)
+{
+    struct headwriter h;
+    headwriter_init(&h, mem, cap);
+    for (size_t i = 0; i < ARRAY_LEN(passed_back); i++) {
+        struct slice v = http_fields_get(&a->res.fields, passed_back[i]);
+        if (v.n && v.n <= 256)
+            headwriter_field(&h, http_header_name(passed_back[i]), v);
+    }
+    return slice_of(mem, (size_t)(h.at - mem));
+}
+
+/* ---- whole answers ---- */
+
+static void count_sent(struct req *r, int64_t bytes)
+{
+    if (r->bytes_to_client == 0)
+        r->first_byte_us = clock_mono_us();
+    r->bytes_to_client += bytes;
+}
+
+/* [model] response_model = alias: the caller's name in place of the provider's. */
+static size_t alias_model(struct req *r, const struct attempt *a, struct iovec iov[3], char *name,
+                          size_t cap)
+{
+    struct dialect_span at = a->answer.model_value;
+    struct json_writer w;
+    size_t n;
+    jw_init_fixed(&w, name, cap);
+    jw_str(&w, dialect_name_slice(&r->ask.model));
+    if (r->model->response_model != CONF_RESPONSE_MODEL_ALIAS || at.end == 0 ||
+        jw_finish(&w, &n) < 0) {
+        iov[0] = (struct iovec){(void *)a->whole.p, a->whole.n};
+        return 1;
+    }
+    iov[0] = (struct iovec){(void *)a->whole.p, at.off};
+    iov[1] = (struct iovec){name, n};
+    iov[2] = (struct iovec){(void *)(a->whole.p + at.end), a->whole.n - at.end};
+    return 3;
+}
+
+static void send_whole(struct req *r, int status)
+{
+    const struct attempt *a = r->attempt;
+    char mem[REPLY_HEAD_BYTES], extra[512], name[DIALECT_NAME_BYTES * 6 + 2];
+    struct iovec iov[4];
+    int n_iov = 1 + (int)alias_model(r, a, iov + 1, name, sizeof name);
+    size_t total = 0;
+    for (int i = 1; i < n_iov; i++)
+        total += iov[i].iov_len;
+    struct reply_head rh = {
+        .status = status,
+        .content_type = http_fields_get(&a->res.fields, HTTP_H_CONTENT_TYPE),
+        .framing = REPLY_LENGTH,
+        .length = total,
+        .extra = answer_extra(a, extra, sizeof extra),
+    };
+    struct slice head = reply_write_head(r, &rh, mem);
+    if (gw_fails(head.n > 0)) {
+        req_fail(r, 500, "internal_error", "the answer's head is too long");
+        return;
+    }
+    iov[0] = (struct iovec){(void *)head.p, head.n};
+    r->status = status;
+    r->answer_complete = conn_send(r->conn, iov, n_iov);
+    count_sent(r, (int64_t)(head.n + total));
+    req_set_state(r, REQ_SETTLE);
+}
+
+/* ---- streams ---- */
+
+static struct slice stream_head(struct req *r, char mem[REPLY_HEAD_BYTES])
+{
+    char extra[640];
+    struct slice fields = answer_extra(r->attempt, extra, 512);
+    static const struct slice no_cache = SLICE_LIT("cache-control: no-cache\r\n");
+    memcpy(extra + fields.n, no_cache.p, no_cache.n);
+    struct reply_head rh = {
+        .status = r->attempt->res.status,
+        .content_type = SLICE_LIT("text/event-stream; charset=utf-8"),
+        .framing = r->http10 ? REPLY_UNTIL_CLOSE : REPLY_CHUNKED,
+        .extra = slice_of(extra, fields.n + no_cache.n),
+    };
+    r->status = rh.status;
+    return reply_write_head(r, &rh, mem);
+}
+
+static bool send_stream(struct req *r, struct slice data, bool last)
+{
+    char mem[REPLY_HEAD_BYTES], size[HTTP_CHUNK_HEADER_BYTES];
+    struct iovec iov[4];
+    int n = 0;
+    size_t total = 0;
+    if (!r->streamed) {
+        struct slice head = stream_head(r, mem);
+        if (gw_fails(head.n > 0))
+            return false;
+        iov[n++] = (struct iovec){(void *)head.p, head.n};
+        r->streamed = true;
+        if (r->state == REQ_WAIT_HEAD)
+            req_set_state(r, REQ_STREAM);
+    }
+    if (data.n && !r->http10)
+        iov[n++] = (struct iovec){size, http_chunk_header(size, data.n)};
+    if (data.n)
+        iov[n++] = (struct iovec){(void *)data.p, data.n};
+    static const char mid[] = "\r\n", end[] = "\r\n" HTTP_CHUNKED_END,
+                      bare_end[] = HTTP_CHUNKED_END;
+    if (!r->http10 && data.n)
+        iov[n++] =
+            last ? (struct iovec){(void *)end, sizeof end - 1} : (struct iovec){(void *)mid, 2};
+    else if (!r->http10 && last)
+        iov[n++] = (struct iovec){(void *)bare_end, sizeof bare_end - 1};
+    for (int i = 0; i < n; i++)
+        total += iov[i].iov_len;
+    count_sent(r, (int64_t)total);
+    return n == 0 || conn_send(r->conn, iov, n);
+}
+
+bool req_answer_stream(struct req *r, struct slice events)
+{
+    return r->conn && send_stream(r, events, false);
+}
+
+bool req_answer_stream_end(struct req *r, struct slice last)
+{
+    if (!r->conn || !send_stream(r, last, true))
+        return false;
+    r->answer_complete = true;
+    return true;
+}
+
+void req_answer_break(struct req *r)
+{
+    struct buf b;
+    struct dialect_error e = {
+        .message = slice_str(r->detail), .type = "server_error", .code = r->code};
+    buf_init(&b, 4096);
+    if (dialect_openai.write_stream_error(&b, &e) == 0)
+        send_stream(r, buf_slice(&b), false);
+    buf_release(&b);
+}
+
+/* ---- after a failure ---- */
+
+/* Own status, code and text for an end that the client gets to see. Names no host and no
+ * credential. */
+static void fail_with(struct req *r, const struct attempt *a)
+{
+    switch (a->end) {
+    case END_NO_ADDRESS:
+    case END_CONNECT_FAILED:
+    case END_PROXY_FAILED:
+    case END_TLS_FAILED:
+    case END_NO_CONNECTION:
+        req_fail(r, 502, "upstream_unreachable", "the provider can't be reached (%s)",
+                 attempt_end_text(a->end));
+        break;
+    case END_CONNECT_TIMEOUT:
+    case END_FIRST_BYTE_TIMEOUT:
+    case END_IDLE_TIMEOUT:
+    case END_TOTAL_TIMEOUT:
+        req_fail(r, 504, "upstream_timeout", "the provider did not answer in time (%s)",
+                 attempt_end_text(a->end));
+        break;
+    case END_CREDENTIAL_REFUSED:
+        req_fail(r, 502, "upstream_auth", "the provider refused the gateway's credential");
+        break;
+    case END_ERROR_ANSWER:
+        req_fail(r, 502, "upstream_error", "the provider answered with an error (status %d)",
+                 a->res.status);
+        break;
+    case END_CUT:
+    case END_STREAM_ERROR:
+        req_fail(r, 502, "upstream_cut", "the provider's answer ended before it was complete (%s)",
+                 attempt_end_text(a->end));
+        break;
+    case END_DRAINED:
+        req_fail(r, 503, "draining", "the gateway is shutting down");
+        break;
+    default:
+        req_fail(r, 502, "upstream_invalid_response", "the provider's answer is not valid (%s)",
+                 attempt_end_text(a->end));
+        break;
+    }
+}
+
+/* Several tries, none of them answered. */
+static void fail_exhausted(struct req *r)
+{
+    if (r->n_rate_limited > 0 && r->n_rate_limited == r->n_failed) {
+        req_fail(r, 429, "upstream_rate_limited",
+                 "every target of this model is rate-limited by its provider");
+        return;
+    }
+    r->min_retry_after_us = -1;
+    req_fail(r, 503, "no_healthy_target", "no target of this model could answer (%u tried)",
+             r->n_failed);
+}
+
+void req_answer_exhausted(struct req *r)
+{
+    if (r->n_failed == 0)
+        r->n_failed = r->n_candidates;
+    fail_exhausted(r);
+}
+
+static struct retry_decision decide(struct req *r, const struct attempt *a)
+{
+    struct retry_facts f = {
+        .end = a->end,
+        .sent = a->sent,
+        .client_gone = r->client_gone,
+        .retry_unknown = r->model->retry_unknown,
+        .bytes_to_client = r->bytes_to_client,
+        .retries_used = (int)r->retries_used,
+        .retries_max = (int)r->model->retries,
+        .credential_switches_left = REQ_CREDENTIAL_SWITCHES - (int)r->credential_switches,
+        .other_credential = req_route_has_other_credential(r),
+        .other_target = req_route_has_other(r),
+        .retry_after_us = a->retry_after_us,
+        .remaining_us = r->deadline_us - clock_mono_us(),
+    };
+    crypto_random(&f.jitter, sizeof f.jitter);
+    return retry_decide(&f);
+}
+
+static void note_failure(struct req *r, const struct attempt *a)
+{
+    bool limited = a->end == END_ERROR_ANSWER && a->res.status == 429;
+    r->n_failed++;
+    r->n_rate_limited += limited;
+    if (limited && a->retry_after_us >= 0 &&
+        (r->min_retry_after_us < 0 || a->retry_after_us < r->min_retry_after_us))
+        r->min_retry_after_us = a->retry_after_us;
+}
+
+static void try_again(struct req *r, const struct retry_decision *d)
+{
+    r->retries_used += d->counts;
+    r->credential_switches += !d->counts;
+    if (!d->counts)
+        req_route_prefer_same_target(r);
+    if (d->verdict == RETRY_SAME_LATER) {
+        ((struct candidate *)r->current)->tried = false;
+        r->retry_at_us = clock_mono_us() + d->delay_us;
+        req_set_state(r, REQ_RETRY_WAIT);
+        worker_arm(r->w, &r->timer, r->retry_at_us);
+    } else {
+        req_set_state(r, REQ_TRY);
+    }
+}
+
+static bool distinct_targets_failed(const struct req *r)
+{
+    const struct conf_target *first = NULL;
+    for (uint32_t i = 0; i < r->n_candidates; i++) {
+        if (!r->candidates[i].tried)
+            continue;
+        if (first && r->candidates[i].target != first)
+            return true;
+        first = r->candidates[i].target;
+    }
+    return false;
+}
+
+static void after_failure(struct req *r, const struct attempt *a)
+{
+    note_failure(r, a);
+    struct retry_decision d = decide(r, a);
+    if (d.verdict != RETRY_GIVE_UP)
+        try_again(r, &d);
+    else if (r->client_gone)
+        req_set_state(r, REQ_SETTLE);
+    else if (r->streamed || a->end == END_TOTAL_TIMEOUT || a->end == END_DRAINED)
+        fail_with(r, a);
+    else if (distinct_targets_failed(r) || r->n_rate_limited == r->n_failed)
+        fail_exhausted(r);
+    else
+        fail_with(r, a);
+}
+
+static void deliver(struct req *r, const struct attempt *a)
+{
+    if (r->streamed || !r->conn)
+        req_set_state(r, REQ_SETTLE);
+    else
+        send_whole(r, a->res.status);
+}
+
+void req_answer_attempt_ended(struct req *r)
+{
+    struct attempt *a = r->attempt;
+    r->reason = attempt_end_text(a->end);
+    if (a->end == END_ANSWERED || (a->end == END_CALLER_ERROR && a->whole.n > 0))
+        deliver(r, a);
+    else if (a->end == END_CALLER_ERROR)
+        req_fail(r, a->res.status, "upstream_error", "the provider refused the request (status %d)",
+                 a->res.status);
+    else
+        after_failure(r, a);
+    r->attempt = NULL;
+    attempt_release(a);
+}

@@ -1,0 +1,23 @@
+/*
+ * req_answer.h: the way of an answer to the client: whole, or event by event, or as an error.
+ */
+#ifndef GW_WORKER_REQ_ANSWER_H
+#define GW_WORKER_REQ_ANSWER_H
+
+#include "gatewayd/worker/req.h"
+
+/* The attempt has ended: answer, try again, or give up. Changes the state. */
+void req_answer_attempt_ended(struct req *r);
+/* No candidate is left to be tried. */
+void req_answer_exhausted(struct req *r);
+
+/* Events of a stream, complete and in order. The first call writes the head: the commit point.
+ * False when the client can't be reached; the attempt is to be ended then. */
+bool req_answer_stream(struct req *r, struct slice events);
+/* Ends a stream as its protocol demands, `last` being its final events (may be empty). */
+bool req_answer_stream_end(struct req *r, struct slice last);
+/* The stream can't go on: an error event in the caller's dialect; the connection is then ended
+ * uncleanly. */
+void req_answer_break(struct req *r);
+
+#endif

@@ -1,0 +1,280 @@
+/*
+ * req_route.c: the ROUTE step and the order of candidates.
+ *
+ * Does not know health: that is a later strategy's business. What it guarantees is the order of
+ * tiers, shares by weight within a tier and among a target's credentials, and that no pair is tried
+ * twice unless asked.
+ */
+#include "gatewayd/worker/req_route.h"
+
+#include "gatewayd/worker/auth.h"
+
+#include <stdlib.h>
+
+static enum dialect_op dialect_op_of(const struct req *r)
+{
+    switch (r->route->id) {
+    case ROUTE_COMPLETIONS:
+        return DIALECT_COMPLETIONS;
+    case ROUTE_EMBEDDINGS:
+        return DIALECT_EMBEDDINGS;
+    default:
+        return DIALECT_CHAT;
+    }
+}
+
+enum provider_op req_route_op(const struct req *r)
+{
+    static const enum provider_op ops[] = {
+        [DIALECT_CHAT] = PROVIDER_OP_CHAT,
+        [DIALECT_COMPLETIONS] = PROVIDER_OP_COMPLETIONS,
+        [DIALECT_EMBEDDINGS] = PROVIDER_OP_EMBEDDINGS,
+    };
+    return ops[r->ask.op];
+}
+
+/* ---- the body ---- */
+
+static bool read_body(struct req *r, const struct buf *body)
+{
+    struct dialect_refusal why;
+    struct slice model = r->path_model.n ? r->path_model : r->snap->conf->gateway.default_model;
+    if (dialect_openai.read_request(&r->w->doc, buf_slice(body), dialect_op_of(r), model, &r->ask,
+                                    &why) == 0)
+        return true;
+    struct slice param = arena_dup(&r->arena, slice_of(why.param, strlen(why.param) + 1));
+    r->param = param.p;
+    req_fail(r, 400, why.code ? why.code : "invalid_request", "%s", why.message);
+    return false;
+}
+
+/* default.X, set.X and drop of the model; then the edited body is what counts. */
+static bool apply_edits(struct req *r, const struct conf_model *m)
+{
+    const struct snapshot_model *sm =
+        m == r->snap->conf->direct_model ? NULL : &r->snap->models[m->index];
+    struct worker *w = r->w;
+    if (!sm || sm->n_edits == 0)
+        return true;
+    if (json_parse(&w->doc, r->body.data, r->body.len) < 0 ||
+        edits_apply(sm->edits, sm->n_edits, &w->doc, &w->splices) < 0 ||
+        splices_append(&w->splices, buf_slice(&r->body), &r->edited) < 0) {
+        req_fail(r, 400, "request_too_complex",
+                 "the settings of this model can't be applied to the request");
+        return false;
+    }
+    worker_account(w, &r->edited_held, r->edited.cap);
+    return read_body(r, &r->edited);
+}
+
+static bool content_type_ok(const struct req *r)
+{
+    struct slice ct = http_fields_get(&r->head.fields, HTTP_H_CONTENT_TYPE);
+    struct slice rest = ct;
+    struct slice media = slice_trim(slice_split(&rest, ';'));
+    return ct.n == 0 || slice_ieq(media, SLICE_LIT("application/json"));
+}
+
+/* ---- the model ---- */
+
+static bool provider_offers(const struct req *r, const struct conf_credential *c)
+{
+    return r->snap->credentials[c->index].head[req_route_op(r)].n > 0;
+}
+
+static uint32_t below(uint32_t n)
+{
+    static _Thread_local uint64_t state;
+    if (state == 0)
+        crypto_random(&state, sizeof state);
+    state ^= state << 13; /* xorshift64, Marsaglia 2003 */
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(((state >> 32) * n) >> 32);
+}
+
+static void swap(struct candidate *a, struct candidate *b)
+{
+    struct candidate t = *a;
+    *a = *b;
+    *b = t;
+}
+
+/* Orders [first, last) so that each place is drawn by weight from what is left. */
+static void draw_by_weight(struct candidate *first, struct candidate *last,
+                           uint32_t (*weight)(const struct candidate *))
+{
+    for (; last - first > 1; first++) {
+        uint32_t total = 0;
+        for (struct candidate *c = first; c < last; c++)
+            total += weight(c);
+        uint32_t at = total ? below(total) : 0;
+        struct candidate *pick = first;
+        while (total && at >= weight(pick))
+            at -= weight(pick++);
+        swap(first, pick);
+    }
+}
+
+static uint32_t target_weight(const struct candidate *c)
+{
+    return c->target->weight;
+}
+
+static uint32_t credential_weight(const struct candidate *c)
+{
+    return (uint32_t)c->credential->weight;
+}
+
+/* One candidate a target of the tier, by weight; then each grows into its credentials. */
+static void add_tier(struct req *r, const struct conf_model *m, uint32_t from, uint32_t to)
+{
+    struct candidate drawn[REQ_CANDIDATES_MAX];
+    uint32_t n = 0;
+    for (uint32_t i = from; i < to && n < REQ_CANDIDATES_MAX; i++)
+        drawn[n++] = (struct candidate){.model = m, .target = &m->targets[i]};
+    draw_by_weight(drawn, drawn + n, target_weight);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct conf_target *t = drawn[i].target;
+        struct candidate *first = r->candidates + r->n_candidates;
+        for (uint32_t k = 0; k < t->n_credentials && r->n_candidates < REQ_CANDIDATES_MAX; k++)
+            if (provider_offers(r, t->credentials[k]))
+                r->candidates[r->n_candidates++] =
+                    (struct candidate){m, t, t->credentials[k], false};
+        draw_by_weight(first, r->candidates + r->n_candidates, credential_weight);
+    }
+}
+
+static void add_model(struct req *r, const struct conf_model *m)
+{
+    uint32_t from = 0;
+    while (from < m->n_targets) {
+        uint32_t to = from;
+        while (to < m->n_targets && m->targets[to].tier == m->targets[from].tier)
+            to++;
+        add_tier(r, m, from, to);
+        from = to;
+    }
+}
+
+static bool make_candidates(struct req *r)
+{
+    r->candidates = arena_alloc(&r->arena, REQ_CANDIDATES_MAX * sizeof *r->candidates);
+    if (!r->candidates) {
+        req_fail(r, 503, "overloaded", "out of memory");
+        return false;
+    }
+    add_model(r, r->model);
+    for (uint32_t i = 0; i < r->model->n_fallbacks; i++)
+        if (auth_may_use(r, r->model->fallbacks[i]->name))
+            add_model(r, r->model->fallbacks[i]);
+    if (r->n_candidates > 0)
+        return true;
+    r->param = "model";
+    req_fail(r, 400, "unsupported_operation", "no target of this model offers %s",
+             dialect_op_name(r->ask.op));
+    return false;
+}
+
+/* `provider/upstream-model`, named by the caller. */
+static const struct conf_model *direct_model(struct req *r, struct slice name)
+{
+    const struct conf *conf = r->snap->conf;
+    struct slice rest = name;
+    struct slice provider_name = slice_split(&rest, '/');
+    const struct conf_provider *p = rest.p ? conf_provider_find(conf, provider_name) : NULL;
+    if (!p || rest.n == 0 || !(conf->gateway.direct || auth_lists(r, name)))
+        return NULL;
+    struct conf_model *m = arena_alloc(&r->arena, sizeof *m);
+    struct conf_target *t = arena_alloc(&r->arena, sizeof *t);
+    struct slice upstream = arena_dup(&r->arena, rest);
+    struct slice own_name = arena_dup(&r->arena, name);
+    if (!m || !t || !upstream.p || !own_name.p)
+        return NULL;
+    *t = (struct conf_target){.provider = p,
+                              .upstream_model = upstream,
+                              .weight = 1,
+                              .credentials = p->credentials,
+                              .n_credentials = p->n_credentials};
+    *m = *conf->direct_model;
+    m->name = own_name;
+    m->targets = t;
+    m->n_targets = 1;
+    r->direct = true;
+    return m;
+}
+
+static const struct conf_model *find_model(struct req *r)
+{
+    struct slice name = dialect_name_slice(&r->ask.model);
+    const struct conf_model *m = conf_model_find(r->snap->conf, name);
+    if (!m)
+        m = direct_model(r, name);
+    r->param = "model";
+    if (!m)
+        req_fail(r, 404, "model_not_found", "the model `%.*s` does not exist here",
+                 SLICE_FMT(name));
+    else if (!auth_may_use(r, m->name)) {
+        req_fail(r, 403, "model_not_allowed", "this key may not use the model `%.*s`",
+                 SLICE_FMT(name));
+        m = NULL;
+    } else
+        r->param = NULL;
+    return m;
+}
+
+enum req_step req_route_step(struct req *r)
+{
+    if (!content_type_ok(r)) {
+        req_fail(r, 415, "unsupported_media_type", "the body must be application/json");
+        return REQ_STEP_MORE;
+    }
+    if (http_fields_count(&r->head.fields, HTTP_H_CONTENT_ENCODING)) {
+        req_fail(r, 415, "unsupported_encoding", "compressed request bodies are not supported");
+        return REQ_STEP_MORE;
+    }
+    if (!read_body(r, &r->body))
+        return REQ_STEP_MORE;
+    r->model = find_model(r);
+    if (!r->model || (!r->direct && !apply_edits(r, r->model)) || !make_candidates(r))
+        return REQ_STEP_MORE;
+    r->deadline_us = r->body_complete_us + r->model->timeout_us;
+    worker_arm(r->w, &r->timer, r->deadline_us);
+    req_set_state(r, REQ_ADMIT);
+    return REQ_STEP_MORE;
+}
+
+/* ---- choosing ---- */
+
+struct candidate *req_route_next(struct req *r)
+{
+    for (uint32_t i = 0; i < r->n_candidates; i++)
+        if (!r->candidates[i].tried)
+            return &r->candidates[i];
+    return NULL;
+}
+
+bool req_route_has_other(const struct req *r)
+{
+    return req_route_next((struct req *)r) != NULL;
+}
+
+static struct candidate *other_credential(const struct req *r)
+{
+    for (uint32_t i = 0; i < r->n_candidates; i++)
+        if (!r->candidates[i].tried && r->candidates[i].target == r->current->target)
+            return &r->candidates[i];
+    return NULL;
+}
+
+bool req_route_has_other_credential(const struct req *r)
+{
+    return r->current && other_credential(r) != NULL;
+}
+
+void req_route_prefer_same_target(struct req *r)
+{
+    struct candidate *c = other_credential(r);
+    if (c)
+        r->current = c;
+}

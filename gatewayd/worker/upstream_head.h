@@ -1,0 +1,23 @@
+/*
+ * upstream_head.h: the head of a request to a provider.
+ *
+ * Made anew, never copied: the constant part once a generation for each credential and operation,
+ * the rest from an allow-list. Hop-by-hop fields, cookies, the caller's credentials and
+ * organization, and forwarding fields never leave (RFC 9110 section 7.6).
+ */
+#ifndef GW_WORKER_UPSTREAM_HEAD_H
+#define GW_WORKER_UPSTREAM_HEAD_H
+
+#include "common/conf.h"
+#include "gatewayd/worker/req.h"
+
+struct secrets;
+
+/* Request line and constant fields, credential included. Owned by the caller ({NULL, 0}: the kind
+ * doesn't offer the operation). */
+struct slice upstream_head_constant(const struct secrets *secrets,
+                                    const struct conf_credential *cred, enum provider_op op);
+/* The whole head, in the request's arena; {NULL, 0} if it doesn't fit. */
+struct slice upstream_head_write(struct req *r, const struct candidate *cand, size_t body_bytes);
+
+#endif
