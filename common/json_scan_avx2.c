@@ -182,10 +182,14 @@ SCAN_TARGET SCAN_INLINE enum json_error scan_string(struct scan *s, uint32_t *in
     struct string_end e;
     if (GW_LIKELY(s->end - p >= SHORT)) {
         unsigned stop = stops(p);
-        const uint8_t *at = p + __builtin_ctz(stop | 1u << SHORT);
-        if (GW_LIKELY(stop && *at == '"')) {
-            s->p = at + 1;
-            return JSON_ERR_OK;
+        if (GW_LIKELY(stop)) {
+            const uint8_t *at = p + __builtin_ctz(stop);
+            if (GW_LIKELY(*at == '"')) {
+                s->p = at + 1;
+                return JSON_ERR_OK;
+            }
+        } else {
+            p += SHORT;
         }
     }
     if (GW_LIKELY(p - s->base >= LOOKBACK))
