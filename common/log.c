@@ -50,11 +50,11 @@ static struct {
     char who[WHO_BYTES];
 } lg = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .level = LOG_LEVEL_INFO, .who = "gatewayd"};
 
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
 const char *log_level_name(enum log_level level)
 {
-    return level <= LOG_LEVEL_ERROR ? level_names[level] : "?";
+    return level <= LOG_LEVEL_DEBUG ? level_names[level] : "?";
 }
 
 void log_init(const char *who)
@@ -71,7 +71,7 @@ void log_set_level(enum log_level level)
 
 bool log_enabled(enum log_level level)
 {
-    return (int)level >= atomic_load_explicit(&lg.level, memory_order_relaxed);
+    return (int)level <= atomic_load_explicit(&lg.level, memory_order_relaxed);
 }
 
 void log_set_drop_counter(_Atomic uint64_t *counter)
@@ -280,7 +280,7 @@ static bool journal_send(const char *p, size_t n)
 
 static void journal_head(struct line *l, enum log_level level)
 {
-    static const char *const priority[] = {"7", "6", "4", "3"}; /* syslog(3) */
+    static const char *const priority[] = {"3", "4", "6", "7"}; /* syslog(3) */
     journal_put(l, "SYSLOG_IDENTIFIER", SLICE_LIT("gatewayd"));
     journal_put(l, "PRIORITY", slice_str(priority[level]));
     journal_put(l, "GATEWAYD_PROCESS", slice_str(lg.who));

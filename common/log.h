@@ -27,7 +27,8 @@
 
 #include <stdatomic.h>
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+/* In the order of enum conf_log_level. */
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
 enum log_output { LOG_TO_STDERR, LOG_TO_JOURNAL, LOG_TO_FILE };
 

@@ -27,7 +27,9 @@
  *                          BUILT       outcome of BUILD: ok, or why not
  *                          DRAINED     nothing is left to finish
  *   keeper -> master       REQUEST     gwctl wants something of the supervisor
- *   loader -> master       DIRS        parsed; where state lives. Waits for GO
+ *   loader -> master       DIRS        parsed; where state lives. Waits for GO. At the first start
+ *                                      (START.reload = 0) PREPARED follows in any case, on a reload
+ *                                      it has the running generation's secrets to compare with
  *                          DIFF        what changes, in pieces, before PREPARED
  *                          PREPARED    generation written, inactive (1 fd: sealed secrets memfd)
  *                          UNCHANGED   equal to the active generation; exits 0

@@ -225,9 +225,9 @@ void change_request(struct master *m, const char *by, const struct waiter *w)
 
 static int make_dir(const char *path, mode_t mode, struct errbuf *e)
 {
-    if (mkdir(path, mode) < 0 && errno != EEXIST)
-        return err_set_errno(e, "can't make directory %s", path);
-    return 0;
+    if (mkdir(path, mode) == 0)
+        return chmod(path, mode) == 0 ? 0 : err_set_errno(e, "can't set the mode of %s", path);
+    return errno == EEXIST ? 0 : err_set_errno(e, "can't make directory %s", path);
 }
 
 static int lock_one(const char *dir, int *fd, pid_t *holder, struct errbuf *e)

@@ -138,6 +138,10 @@ static void send_start(struct proc *p)
     size_t n = add_segments(p, s->tag, fds);
     if (p->role == ROLE_LOADER) {
         s->generation = m->active.number;
+        if (m->active.number) { /* what didn't change is taken from it */
+            s->tag[n] = (struct ipc_fd_tag){.kind = IPC_FD_SECRETS};
+            fds[n++] = m->active.secrets_fd;
+        }
         snprintf(s->by, sizeof s->by, "%s", m->change.by);
     } else {
         const struct generation *g = start_generation(m);
