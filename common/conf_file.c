@@ -108,6 +108,12 @@ static void on_error(void *user, uint32_t line, const char *text)
     conf_errors_add(f->r->errs, f->path, line, "%s", text);
 }
 
+/* A directory that isn't there holds no files; one that can't be read is an error. */
+static int on_glob_error(const char *path, int error)
+{
+    return error != ENOENT && error != ENOTDIR;
+}
+
 /* glob sorts by the locale; the order must not depend on it. */
 static int by_bytes(const void *a, const void *b)
 {
@@ -124,7 +130,7 @@ static void read_include(struct file *f, const struct include *inc)
         inc->pattern.p[0] == '/'
             ? inc->pattern
             : conf_printf(f->r->out->arena, "%.*s%.*s", SLICE_FMT(dir), SLICE_FMT(inc->pattern));
-    int rc = glob(pattern.p, GLOB_NOSORT | GLOB_ERR, NULL, &found);
+    int rc = glob(pattern.p, GLOB_NOSORT, on_glob_error, &found);
     if (rc == GLOB_NOMATCH) {
         if (!strpbrk(pattern.p, "*?["))
             conf_errors_add(f->r->errs, f->path, inc->line, "include: there is no file %s",

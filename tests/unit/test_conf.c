@@ -1,0 +1,481 @@
+/*
+ * test_conf.c: from text to snapshot: values, defaults, references, and every error by its words.
+ */
+#include "common/check.h"
+#include "common/conf.h"
+#include "common/conf_diff.h"
+#include "common/conf_keys.h"
+#include "common/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/tmpdir.h"
+
+#define DIGEST_A "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+#define DIGEST_B "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
+
+static char dir[256];
+
+static int set_up(void **state)
+{
+    unsetenv("HTTPS_PROXY");
+    unsetenv("https_proxy");
+    return tmpdir_make(dir) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    tmpdir_remove(dir);
+    return 0;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fputs(text, f) < 0, 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static struct conf_entries *entries_of(const char *text, struct conf_errors *errs)
+{
+    char path[600];
+    write_file("t.ini", text);
+    snprintf(path, sizeof path, "%s/t.ini", dir);
+    return conf_read_file(path, errs);
+}
+
+static struct conf *build(const char *text, struct conf_errors *errs)
+{
+    conf_errors_init(errs);
+    struct conf_entries *entries = entries_of(text, errs);
+    struct conf *conf = entries ? conf_build(entries, 7, errs) : NULL;
+    conf_entries_free(entries);
+    return conf;
+}
+
+static struct conf *build_ok(const char *text)
+{
+    struct conf_errors errs;
+    struct conf *conf = build(text, &errs);
+    if (!conf)
+        fail_msg("%s", errs.v[0]);
+    assert_int_equal(errs.n, 0);
+    return conf;
+}
+
+#define PROVIDER   "[provider:p]\nkind = openai\n"
+#define CREDENTIAL "[credential:c]\nprovider = p\nsecret = env:KEY\n"
+#define BASE       PROVIDER CREDENTIAL
+#define MODEL      "[model:m]\ntargets = p/x\n"
+
+static void empty_file_has_defaults(void **state)
+{
+    struct conf *c = build_ok("");
+    assert_int_equal(c->generation, 7);
+    assert_int_equal(c->gateway.listen.n, 1);
+    assert_string_equal(c->gateway.listen.v[0].text.p, "127.0.0.1:8080");
+    assert_string_equal(c->gateway.admin.v[0].addr.un.sun_path, "/run/gatewayd/admin.sock");
+    assert_int_equal(c->gateway.metrics.n, 0);
+    assert_int_equal(c->gateway.workers, 0);
+    assert_int_equal(c->gateway.auth, CONF_AUTH_KEYS);
+    assert_int_equal(c->gateway.drain_timeout_us, 300 * 1000000);
+    assert_int_equal(c->http.max_body, 64 << 20);
+    assert_int_equal(c->http.allow.n, 2);
+    assert_int_equal(c->http.allow.v[0].bits, 96);
+    assert_int_equal(c->http.allow.v[1].bits, 0);
+    assert_int_equal(c->log.output, LOG_TO_STDERR);
+    assert_int_equal(c->log.level, LOG_LEVEL_INFO);
+    assert_int_equal(c->store.commit_interval_us, 50000);
+    assert_int_equal(c->n_models, 0);
+    assert_int_equal(c->direct_model->retries, 2);
+    assert_true(c->direct_model->retry_unknown);
+    assert_null(conf_model_find(c, SLICE_LIT("x")));
+    conf_free(c);
+}
+
+static void full_file_is_typed(void **state)
+{
+    struct conf *c = build_ok(
+        "[gateway]\nlisten = 0.0.0.0:80 proxy_protocol, [::1]:0 tls, unix:/tmp/s\n"
+        "admin = 127.0.0.1:1\nworkers = 3\nstate_dir = state\ndefault_model = a\n"
+        "trusted_proxies = 10.0.0.0/8, ::1\n"
+        "[admin]\ntoken = file:admin.token\n"
+        "[tls]\ncertificate = tls.crt\nkey = credential:tls.key\n"
+        "[log]\noutput = file:gw.log\nformat = text\nlevel = debug\n"
+        "[provider:p]\nkind = openai\nbase_url = https://EXAMPLE.com:8443/v1/\n"
+        "proxy = http://proxy:3128\nheader.x-team = a b\nforward_headers = X-A, x-b\n"
+        "connect_timeout = 250ms\n"
+        "[provider:local]\nkind = vllm\nbase_url = http://[::1]:8000\n"
+        "[credential:c1]\nprovider = p\nsecret = env:K1\nweight = 3\n"
+        "[credential:c2]\nprovider = p\nsecret = env:K2\nmodels = other\n"
+        "[model:smart]\ntargets = p/x weight=95 tier=2, local/y tier=1, p/z weight=5 tier=2\n"
+        "alias = a, b\nfallback = cheap\ndefault.temperature = 0.7\nset.metadata.source = gw\n"
+        "set.flag = true\nset.text = \"true\"\nset_json.o = {\"a\":[1]}\ndrop = logprobs\n"
+        "[model:cheap]\ntargets = p/other\nresponse_model = alias\n"
+        "[team:t]\ncustomer = acme\nmodels = a, cheap\n"
+        "[key:k]\nsha256 = " DIGEST_A
+        "\nteam = t\nmodels = b, p/free/form\nexpires = 2030-01-31\n");
+    assert_int_equal(c->gateway.listen.n, 3);
+    assert_true(c->gateway.listen.v[0].proxy_protocol);
+    assert_int_equal(ntohs(c->gateway.listen.v[0].addr.in.sin_port), 80);
+    assert_true(c->gateway.listen.v[1].tls);
+    assert_int_equal(c->gateway.listen.v[1].addr.sa.sa_family, AF_INET6);
+    assert_int_equal(c->gateway.listen.v[2].addr.sa.sa_family, AF_UNIX);
+    assert_true(slice_starts_with(c->gateway.state_dir, slice_str(dir)));
+    assert_string_equal(c->gateway.default_model_ref->name.p, "smart");
+    assert_int_equal(c->gateway.trusted_proxies.v[0].bits, 104);
+    assert_string_equal(c->admin.token.blob.p, "admin:token");
+    assert_true(slice_starts_with(c->tls.certificate.ref, SLICE_LIT("file:/")));
+    assert_string_equal(c->tls.key.ref.p, "credential:tls.key");
+    assert_string_equal(c->tls.tickets.blob.p, "tls:tickets");
+
+    const struct conf_provider *p = conf_provider_find(c, SLICE_LIT("p"));
+    assert_true(p->base_url.tls);
+    assert_string_equal(p->base_url.host.p, "example.com");
+    assert_int_equal(p->base_url.port, 8443);
+    assert_string_equal(p->base_url.path.p, "/v1");
+    assert_string_equal(p->host_header.p, "example.com:8443");
+    assert_true(p->has_proxy);
+    assert_int_equal(p->proxy.port, 3128);
+    assert_string_equal(p->headers.v[0].value.p, "a b");
+    assert_string_equal(p->forward_headers.v[0].p, "x-a");
+    assert_int_equal(p->connect_timeout_us, 250000);
+    assert_string_equal(p->ca.blob.p, "ca:system");
+    assert_int_equal(p->n_credentials, 2);
+    const struct conf_provider *local = conf_provider_find(c, SLICE_LIT("local"));
+    assert_true(local->base_url.is_ip);
+    assert_string_equal(local->host_header.p, "[::1]:8000");
+    assert_int_equal(local->n_credentials, 1);
+    assert_int_equal(local->credentials[0]->auth, CONF_CRED_NONE);
+
+    const struct conf_model *m = conf_model_find(c, SLICE_LIT("b"));
+    assert_ptr_equal(m, conf_model_find(c, SLICE_LIT("smart")));
+    assert_int_equal(m->n_tiers, 2);
+    assert_string_equal(m->targets[0].upstream_model.p, "y");
+    assert_string_equal(m->targets[1].upstream_model.p, "x");
+    assert_int_equal(m->targets[1].tier, 1);
+    assert_int_equal(m->targets[1].weight, 95);
+    assert_int_equal(m->targets[1].n_credentials, 1);
+    assert_string_equal(m->fallbacks[0]->name.p, "cheap");
+    assert_string_equal(m->defaults.v[0].json.p, "0.7");
+    assert_string_equal(m->set.v[0].path.p, "metadata.source");
+    assert_string_equal(m->set.v[0].json.p, "\"gw\"");
+    assert_string_equal(m->set.v[1].json.p, "true");
+    assert_string_equal(m->set.v[2].json.p, "\"true\"");
+    assert_string_equal(m->set.v[3].json.p, "{\"a\":[1]}");
+    assert_int_equal(m->fallbacks[0]->targets[0].n_credentials, 2);
+
+    const struct conf_key *k = conf_key_find_name(c, SLICE_LIT("k"));
+    assert_ptr_equal(k, conf_key_find(c, k->sha256));
+    assert_int_equal(k->sha256[0], 0x9f);
+    assert_string_equal(k->team->customer.p, "acme");
+    assert_ptr_equal(k->team->models[0], m);
+    assert_string_equal(k->models.v[0].p, "smart");
+    assert_string_equal(k->models.v[1].p, "p/free/form");
+    assert_int_equal(k->expires_us, INT64_C(1896048000000000));
+    assert_true(k->enabled);
+    conf_free(c);
+}
+
+/* Without tiers, different upstream models are tried in order; equal ones share by weight. */
+static void strategy_becomes_tiers(void **state)
+{
+    static const struct {
+        const char *lines;
+        uint32_t tiers;
+    } cases[] = {
+        {"targets = p/x, p/y, p/z\n", 3},
+        {"targets = p/x, q/x\n", 1},
+        {"targets = p/x tier=1, p/y tier=1\n", 1},
+        {"targets = p/x tier=9, p/y tier=4\n", 2},
+        {"targets = p/x, p/y\nstrategy = weighted\n", 1},
+        {"targets = p/x, q/x\nstrategy = priority\n", 2},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[512];
+        snprintf(text, sizeof text, BASE "[provider:q]\nkind = ollama\n[model:m]\n%s",
+                 cases[i].lines);
+        struct conf *c = build_ok(text);
+        assert_int_equal(c->models[0].n_tiers, cases[i].tiers);
+        conf_free(c);
+    }
+}
+
+static void errors_say_what_and_where(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"[foo]\n", "t.ini:1: [foo]: unknown section"},
+        {"[http:x]\n", "unknown section"},
+        {"[model]\n", "unknown section"},
+        {"[http]\nfoo = 1\n", "t.ini:2: [http] foo: unknown key"},
+        {"[http]\n[log]\n[http]\n", "t.ini:3: [http]: the section stands there twice; first at"},
+        {"[http]\nmax_url = 1KiB\nmax_url = 1KiB\n", "t.ini:3: [http] max_url: stands there twice"},
+        {"[http]\nmax_body = 64\n", "expected a whole number and a unit: B, KiB"},
+        {"[http]\nmax_body = 1.5MiB\n", "expected a whole number and a unit"},
+        {"[http]\nmax_body = 99GiB\n", "out of range; it goes from 1KiB to 2147483647B"},
+        {"[http]\nmax_body = 99999999999999999999GiB\n", "expected a whole number"},
+        {"[http]\nmax_body = 9999999999TiB\n", "out of range"},
+        {"[http]\nheader_timeout = 10\n", "such as 90s"},
+        {"[http]\nheader_timeout = 1ms\n", "out of range; it goes from 100ms to 1h"},
+        {"[http]\nheader_timeout =\n", "expected a whole number and a unit"},
+        {"[http]\nallow =\n", "expected at least one network"},
+        {"[http]\nallow = 10.0.0.1/8\n", "has bits set behind its prefix"},
+        {"[http]\nallow = 10.0.0.0/33\n", "the prefix goes from 0 to 32"},
+        {"[http]\nallow = example.com\n", "expected a network such as"},
+        {"[http]\ncors_origins = example.com\n", "is not an origin"},
+        {"[gateway]\nworkers = many\n", "expected `auto` or a number from 1 to"},
+        {"[gateway]\nworkers = 0\n", "expected `auto` or a number from 1 to"},
+        {"[gateway]\ndirect = yes\n", "expected on or off"},
+        {"[gateway]\nauth = none\n", "expected one of: keys, open"},
+        {"[gateway]\nlisten = localhost:80\n", "is not an IP address"},
+        {"[gateway]\nlisten = 1.2.3.4\n", "expected IP:PORT"},
+        {"[gateway]\nlisten = 1.2.3.4:80 ssl\n", "there are tls and proxy_protocol"},
+        {"[gateway]\nlisten = 1.2.3.4:80, 1.2.3.4:80\n", "stands there twice"},
+        {"[gateway]\nlisten = 1.2.3.4:80,,\n", "an item of the list is empty"},
+        {"[gateway]\nlisten = 1.2.3.4:80\nauth = open\n", "auth = open listens on loopback only"},
+        {"[gateway]\nlisten = 127.0.0.1:80 tls\n", "needs `certificate` and `key` in [tls]"},
+        {"[gateway]\nadmin = 1.2.3.4:80\n", "set `token` in [admin]"},
+        {"[gateway]\nadmin = 127.0.0.1:8080\n", "is used for two listeners"},
+        {"[gateway]\ntimezone = UTC\n", "`timezone` is not enforced by this version; remove it"},
+        {"[gateway]\ndefault_model = x\n", "there is no [model:x]"},
+        {"[admin]\ntoken = hunter2\n", "a secret itself doesn't belong into this file"},
+        {"[admin]\ntoken = env:A B\n", "expected the name of a variable"},
+        {"[tls]\nkey = /k\n", "`certificate` and `key` go together"},
+        {"[log]\noutput = syslog\n", "expected stderr, journal or file:/PATH"},
+        {"[customer:x]\n", "`customer` sections are not enforced by this version"},
+        {"[provider:p]\n", "t.ini:1: [provider:p]: `kind` is missing"},
+        {"[provider:a b]\nkind = openai\n", "a name can't hold a blank"},
+        {"[provider:a/b]\nkind = openai\n", "a name can't hold `/`"},
+        {"[provider:p]\nkind = foo\n", "unknown kind `foo`"},
+        {"[provider:p]\nkind = bedrock\n", "`bedrock` is not in this version"},
+        {"[provider:p]\nkind = openai-compatible\n", "`base_url` is missing"},
+        {PROVIDER, "no [credential:...] section has provider = p"},
+        {PROVIDER "base_url = ftp://x\n", "begins with https:// or http://"},
+        {PROVIDER "base_url = https://u:p@x\n", "a user or password in it is refused"},
+        {PROVIDER "base_url = https://x/?a\n", "no query"},
+        {PROVIDER "base_url = https://x:0\n", "port goes from 1 to 65535"},
+        {PROVIDER "base_url = https://a b\n", "holds a byte that no host name has"},
+        {PROVIDER "header.authorization = x\n", "use a [credential:...] section"},
+        {PROVIDER "header.content-length = 1\n", "is set by the gateway itself"},
+        {PROVIDER "forward_headers = Cookie\n", "`cookie` is never passed on"},
+        {PROVIDER "proxy = https://x\n", "a proxy is http://HOST:PORT"},
+        {PROVIDER "region = x\n", "is not enforced by this version"},
+        {"[credential:c]\nprovider = q\n", "there is no [provider:q]"},
+        {PROVIDER "[credential:c]\nprovider = p\n", "`secret` is missing"},
+        {BASE "parallel = 3\n", "`parallel` is not enforced by this version"},
+        {BASE "limit.gpt-4:0 = 5 rpm\n", "is not enforced by this version"},
+        {BASE "auth = entra\n", "`entra` is not in this version"},
+        {BASE MODEL "strategy = adaptive\n", "`adaptive` is not in this version"},
+        {BASE MODEL "affinity = auto\n", "`auto` is not in this version"},
+        {BASE MODEL "alias = m\n", "`m` is already a name of the model at"},
+        {BASE MODEL "alias = a\n[model:n]\ntargets = p/x\nalias = a\n", "is already a name of"},
+        {BASE MODEL "fallback = m\n", "the fallbacks lead back to this model"},
+        {BASE MODEL "fallback = n\n[model:n]\ntargets = p/x\nfallback = m\n", "lead back"},
+        {BASE MODEL "fallback = n\n", "there is no [model:n]"},
+        {BASE MODEL "set.model = x\n", "`model` is the gateway's to set"},
+        {BASE MODEL "set.a = 1\nset.a.b = 2\n", "contradicts the setting of `a`"},
+        {BASE MODEL "set_json.a = {x}\n", "not JSON"},
+        {BASE MODEL "hedge_after = 1s\n", "is not enforced by this version"},
+        {BASE "[model:m]\ntargets = x\n", "expected PROVIDER/UPSTREAM-MODEL"},
+        {BASE "[model:m]\ntargets = p/x p/y\n", "targets are separated by commas"},
+        {BASE "[model:m]\ntargets = p/x weight=0\n", "one must have more"},
+        {BASE "[model:m]\ntargets = p/x tier=0\n", "tier goes from 1 to 100"},
+        {BASE "[model:m]\ntargets = p/x, p/x\n", "stands there twice"},
+        {BASE "[model:m]\ntargets = q/x\n", "there is no [provider:q]"},
+        {BASE "models = y\n" MODEL, "no credential of `p` may be used for `x`"},
+        {"[team:t]\nbudget = 5 USD/day\n", "`budget` is not enforced by this version; remove it"},
+        {"[team:t]\nmodels = x\n", "there is no [model:x]"},
+        {"[key:k]\nrpm = 5\n", "`rpm` is not enforced by this version; remove it"},
+        {"[key:k]\nsha256 = abc\n", "expected the 64 hex digits"},
+        {"[key:k]\nsha256 = " DIGEST_A "\nexpires = 2030-02-30\n", "expected a date"},
+        {"[key:k]\nsha256 = " DIGEST_A "\nteam = x\n", "there is no [team:x]"},
+        {"[key:k]\nsha256 = " DIGEST_A "\nmodels = x/y\n", "is neither a model nor"},
+        {"[key:k]\nsha256 = " DIGEST_A "\n[key:l]\nsha256 = " DIGEST_A "\n",
+         "t.ini:4: [key:l] sha256: is the key of [key:k] at"},
+        {"k = v\n", "stands before the first [section]; only `include` may"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct conf_errors errs;
+        struct conf *c = build(cases[i].text, &errs);
+        bool found = false;
+        assert_null(c);
+        for (uint32_t n = 0; n < errs.n; n++)
+            found |= strstr(errs.v[n], cases[i].want) != NULL;
+        if (!found)
+            fail_msg("case %zu: wanted %s, got %s", i, cases[i].want, errs.n ? errs.v[0] : "-");
+        conf_errors_fini(&errs);
+    }
+}
+
+static void all_errors_are_shown(void **state)
+{
+    struct conf_errors errs;
+    assert_null(build("[http]\nfoo = 1\nmax_body = x\n[bar]\n[key:k]\n", &errs));
+    assert_int_equal(errs.n, 4);
+    conf_errors_fini(&errs);
+}
+
+static void proxy_comes_from_the_environment(void **state)
+{
+    static const struct {
+        const char *https_proxy, *no_proxy;
+        bool proxied;
+    } cases[] = {
+        {"http://px:3128", NULL, true},
+        {"http://px:3128", "openai.com", false},
+        {"http://px:3128", "x.org, .openai.com", false},
+        {"http://px:3128", "nai.com", true},
+        {"http://px:3128", "*", false},
+        {"", NULL, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        setenv("HTTPS_PROXY", cases[i].https_proxy, 1);
+        unsetenv("NO_PROXY");
+        if (cases[i].no_proxy)
+            setenv("NO_PROXY", cases[i].no_proxy, 1);
+        struct conf *c = build_ok(BASE "[provider:l]\nkind = ollama\n");
+        assert_int_equal(c->providers[0].has_proxy, cases[i].proxied);
+        assert_false(c->providers[1].has_proxy);
+        conf_free(c);
+    }
+    unsetenv("HTTPS_PROXY");
+    unsetenv("NO_PROXY");
+}
+
+static void includes_are_read_in_order(void **state)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/conf.d", dir);
+    mkdir(path, 0700);
+    write_file("conf.d/20.ini", "[model:b]\ntargets = p/x\n");
+    write_file("conf.d/10.ini", BASE "[model:a]\ntargets = p/x\n");
+    write_file("conf.d/30.txt", "[nonsense]\n");
+    struct conf *c = build_ok("[gateway]\ninclude = conf.d/*.ini, none.d/*.ini\n");
+    assert_int_equal(c->n_models, 2);
+    assert_string_equal(c->models[0].name.p, "a");
+    conf_free(c);
+}
+
+static void includes_are_bounded(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"include = t.ini\n", "t.ini is included twice, or includes itself"},
+        {"include = absent.ini\n", "t.ini:1: include: there is no file"},
+        {"include = loop.ini\n", "is included twice, or includes itself"},
+        {"include = d1.ini\n", "to a depth of 8"},
+        {"include = .\n", "is not a regular file"},
+        {"include = dup.ini\n[model:a]\n", "dup.ini:1: [model:a]: the section stands there twice"},
+    };
+    write_file("loop.ini", "include = loop2.ini\n");
+    write_file("loop2.ini", "include = loop.ini\n");
+    write_file("dup.ini", "[model:a]\n");
+    for (int i = 1; i < 10; i++) {
+        char name[16], text[64];
+        snprintf(name, sizeof name, "d%d.ini", i);
+        snprintf(text, sizeof text, "include = d%d.ini\n", i + 1);
+        write_file(name, text);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct conf_errors errs;
+        bool found = false;
+        assert_null(build(cases[i].text, &errs));
+        for (uint32_t n = 0; n < errs.n; n++)
+            found |= strstr(errs.v[n], cases[i].want) != NULL;
+        if (!found)
+            fail_msg("case %zu: wanted %s, got %s", i, cases[i].want, errs.v[0]);
+        conf_errors_fini(&errs);
+    }
+}
+
+static void long_names_stay_whole(void **state)
+{
+    char name[CONF_NAME_MAX + 2], text[1024];
+    struct conf_errors errs;
+    memset(name, 'm', sizeof name);
+    name[CONF_NAME_MAX] = '\0';
+    snprintf(text, sizeof text, BASE "[model:%s]\ntargets = p/x\n", name);
+    struct conf *c = build_ok(text);
+    assert_non_null(conf_model_find(c, slice_str(name)));
+    conf_free(c);
+    snprintf(text, sizeof text, BASE "[model:%sm]\ntargets = p/x\n", name);
+    assert_null(build(text, &errs));
+    assert_non_null(strstr(errs.v[0], "a name has at most 255 bytes, this one 256"));
+    conf_errors_fini(&errs);
+}
+
+static void count(void *arg, const struct conf_change *c)
+{
+    ((uint32_t *)arg)[c->kind]++;
+}
+
+static void differences_are_found(void **state)
+{
+    struct conf_errors errs;
+    conf_errors_init(&errs);
+    uint32_t n[3] = {0};
+    struct conf_entries *a = entries_of("[http]\nmax_url = 1KiB\nmax_body = 1MiB\n"
+                                        "[gateway]\nstate_dir = /a\n[log]\n",
+                                        &errs);
+    struct conf_entries *b = entries_of("; moved\n[log]\nlevel = warn\n[http]\nmax_body = 2MiB\n"
+                                        "[gateway]\nruntime_dir = /run/gatewayd\n",
+                                        &errs);
+    conf_diff(a, b, count, n);
+    assert_int_equal(n[CONF_ADDED], 2);
+    assert_int_equal(n[CONF_CHANGED], 1);
+    assert_int_equal(n[CONF_REMOVED], 2);
+    /* runtime_dir got its default in words: no change. state_dir fell back to the default. */
+    assert_int_equal(conf_diff_restart_only(a, b, &errs), 1);
+    assert_non_null(strstr(errs.v[0], "state_dir: changes at a restart only; it is /a now"));
+    conf_errors_fini(&errs);
+    conf_entries_free(a);
+    conf_entries_free(b);
+}
+
+/* What the table promises about itself. */
+static void rows_are_sound(void **state)
+{
+    size_t n;
+    const struct conf_row *rows = conf_rows(&n);
+    for (size_t i = 0; i < n; i++) {
+        struct slice suffix;
+        bool family = strchr(rows[i].name, '*') != NULL;
+        assert_int_equal(family, !!(rows[i].flags & CONF_FAMILY));
+        assert_int_equal(rows[i].type == CONF_ENUM && !(rows[i].flags & CONF_LATER),
+                         rows[i].words != NULL);
+        if (!family)
+            assert_ptr_equal(conf_row_find(rows[i].section, slice_str(rows[i].name), &suffix),
+                             &rows[i]);
+        if (!rows[i].def && !(rows[i].flags & CONF_LATER))
+            assert_non_null(rows[i].example);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(empty_file_has_defaults),
+        cmocka_unit_test(full_file_is_typed),
+        cmocka_unit_test(strategy_becomes_tiers),
+        cmocka_unit_test(errors_say_what_and_where),
+        cmocka_unit_test(all_errors_are_shown),
+        cmocka_unit_test(proxy_comes_from_the_environment),
+        cmocka_unit_test(includes_are_read_in_order),
+        cmocka_unit_test(includes_are_bounded),
+        cmocka_unit_test(long_names_stay_whole),
+        cmocka_unit_test(differences_are_found),
+        cmocka_unit_test(rows_are_sound),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
