@@ -382,7 +382,7 @@ static void includes_are_bounded(void **state)
     write_file("loop2.ini", "include = loop.ini\n");
     write_file("dup.ini", "[model:a]\n");
     for (int i = 1; i < 10; i++) {
-        char name[16], text[64];
+        char name[32], text[64];
         snprintf(name, sizeof name, "d%d.ini", i);
         snprintf(text, sizeof text, "include = d%d.ini\n", i + 1);
         write_file(name, text);
