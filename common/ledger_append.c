@@ -244,7 +244,7 @@ enum store_err ledger_settle_intents(struct ledger_appender *a, ledger_alive_fn 
         if (alive(arg, (const uint8_t *)id.p))
             continue;
         memcpy(lost.room, v.p, v.n);
-        /* Deletes the intent under the cursor, which then stands on the next but for its step. */
+        /* Already deleted here: the append need not look for it. */
         uint64_t before = a->intents;
         err = store_cursor_del(c);
         if (err != STORE_OK)

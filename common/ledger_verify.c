@@ -172,15 +172,15 @@ static enum store_err check_end(struct verifier *v)
 {
     struct ledger_mark head;
     uint64_t records, ids;
-    enum store_err err = end_day(v);
-    if (err == STORE_OK)
-        err = ledger_mark_get(v->txn, "head", &head);
+    enum store_err err = ledger_mark_get(v->txn, "head", &head);
     if (err == STORE_OK &&
         (head.seq != v->last.seq || memcmp(head.hash, v->out->head, sizeof head.hash) != 0)) {
         err_set(v->e, "the ledger ends at record %" PRIu64 ", its head names %" PRIu64, v->last.seq,
                 head.seq);
         return STORE_CORRUPT;
     }
+    if (err == STORE_OK)
+        err = end_day(v);
     if (err == STORE_OK)
         err = store_count(v->txn, LDB_RECORDS, &records);
     if (err == STORE_OK)

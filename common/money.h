@@ -206,7 +206,8 @@ struct money_owner {
 GW_MUSTUSE enum money_err money_claim(struct money *m, uint32_t worker, uint64_t incarnation,
                                       struct money_owner *out);
 /* At an orderly end: gives the region up; slots still open are then settled by the keeper as if the
- * worker had died. Must be called by the thread that claimed. */
+ * worker had died. Must be called by the thread that claimed, before the segment is unmapped (glibc
+ * keeps a list of the robust locks that a thread holds). */
 void money_resign(struct money_owner *o);
 
 /* What a hold costs for good once the outcome is known. */
