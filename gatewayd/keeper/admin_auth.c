@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -134,12 +135,17 @@ static enum admin_role role_of_token(const struct admin_policy *p, struct slice 
     return found;
 }
 
-static bool host_is_address(const struct http_request *req)
+/* An address, localhost, or this machine's own name: what no stranger's domain can be. */
+static bool host_is_own(const struct http_request *req)
 {
-    struct slice host;
+    struct slice host, text = http_request_host(req);
     uint16_t port;
-    struct slice text = http_request_host(req);
-    return text.p && net_hostport_split(text, &host, &port) == 0 && dns_host_is_local(host);
+    char own[HOST_NAME_MAX + 1] = "";
+    if (!text.p || net_hostport_split(text, &host, &port) < 0)
+        return false;
+    if (dns_host_is_local(host))
+        return true;
+    return gethostname(own, sizeof(own) - 1) == 0 && slice_ieq(host, slice_str(own));
 }
 
 /* Origin: SCHEME "://" Host, where there is one at all (RFC 6454 §6.2). */
@@ -195,9 +201,6 @@ static void auth_tcp(const struct admin_policy *p, struct admin_throttle *t,
         refuse(v, 401, "token_required",
                "send `Authorization: Bearer TOKEN` with the token of [admin] token or "
                "viewer_token, or use the unix socket");
-    else if (!host_is_address(req))
-        refuse(v, 403, "host_not_allowed",
-               "without a token the Host header must be an IP address or localhost");
 }
 
 void admin_auth(const struct admin_policy *p, struct admin_throttle *t,
@@ -211,7 +214,10 @@ void admin_auth(const struct admin_policy *p, struct admin_throttle *t,
         auth_tcp(p, t, peer, req, wanted, now_us, v);
     if (v->status)
         return;
-    if (!origin_is_own(req))
+    if (!peer->is_unix && !host_is_own(req))
+        refuse(v, 403, "host_not_allowed",
+               "the Host header must be an IP address, localhost or this machine's host name");
+    else if (!origin_is_own(req))
         refuse(v, 403, "origin_not_allowed",
                "the request comes from a web page of another origin and is refused");
     else if (v->role < wanted)

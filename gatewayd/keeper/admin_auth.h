@@ -6,7 +6,7 @@
  * TCP: a bearer token decides: admin, viewer or metrics. Without one only the open routes, and the
  * metrics on a loopback listener while no metrics_token is set, are answered.
  * Against web pages: an Origin that isn't the API's own is refused, whatever else the request
- * brings; and where no token is needed, Host must be an address or localhost, so that a name which
+ * brings; and Host must be an address, localhost or the machine's own name, so that a name which
  * its owner points at this machine (DNS rebinding) opens nothing.
  *
  * Decides only; answering is the server's part. Guessing is slowed by a bucket per address.

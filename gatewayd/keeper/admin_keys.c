@@ -23,7 +23,7 @@ enum {
     FIELDS_BYTES = KEYSTORE_TEXT_MAX,
     IMPORT_MAX = 5000,
     /* Shorter texts can be guessed; an import that is refused here is refused as a whole. */
-    IMPORT_KEY_MIN_BYTES = 16,
+    IMPORT_KEY_MIN_BYTES = 8,
     IMPORT_KEY_MAX_BYTES = 512,
     DEFAULT_PAGE = 200,
 };

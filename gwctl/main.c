@@ -1,0 +1,29 @@
+/*
+ * main.c: parses, runs one command.
+ */
+#include "gwctl/gwctl.h"
+
+#include "gwctl/client.h"
+
+#include <signal.h>
+
+int main(int argc, char **argv)
+{
+    struct ctl ctl = {.out = stdout, .err = stderr};
+    signal(SIGPIPE, SIG_IGN);
+    int code = ctl_parse(&ctl, argc, argv);
+    if (code == CTL_DONE && ctl.help) {
+        if (ctl.command)
+            ctl_help(ctl.command, stdout);
+        else
+            ctl_help_all(stdout);
+    } else if (code == CTL_DONE) {
+        code = ctl.command->run(&ctl);
+    }
+    client_free(ctl.client);
+    if (fflush(stdout) != 0 && code == CTL_DONE) {
+        perror("gwctl: writing the answer");
+        code = CTL_REFUSED;
+    }
+    return code;
+}
