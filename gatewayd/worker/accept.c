@@ -1,31 +1,31 @@
 /*
  * accept.c: the accept gate.
  *
- * The listeners are watched through an epoll descriptor of their own, with EPOLLEXCLUSIVE
- * (libevent 2.1 has no flag for it), which the loop watches in turn. Disarmed means taken out of
- * it: a waiter that merely didn't look would still swallow wake-ups meant for others.
+ * A wake-up takes one connection: who is busy comes late and takes less. EPOLLEXCLUSIVE would spare
+ * the other workers the wake-up, but libevent 2.1 can't ask for it, and through a nested epoll
+ * descriptor it has no effect (nobody sleeps in the inner one).
  */
 #include "gatewayd/worker/accept.h"
 
+#include "common/check.h"
 #include "common/log.h"
 #include "gatewayd/worker/conn.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
+#include <event2/event.h>
 #include <unistd.h>
 
-enum { GATE_US = 2000, ACCEPT_PAUSE_US = 100000, LISTENERS_PER_WAKE = 16 };
+enum { GATE_US = 2000, ACCEPT_PAUSE_US = 100000 };
 
 struct accept_gate {
     struct worker *w;
-    int epfd;
     int spare_fd; /* given up for a moment when descriptors run out, to answer at all */
     bool armed;
     struct listener *listeners;
     size_t n;
-    struct event *ready, *timer;
+    struct event *timer;
 };
 
 static void arm(struct accept_gate *g, bool on)
@@ -34,8 +34,10 @@ static void arm(struct accept_gate *g, bool on)
         return;
     g->armed = on;
     for (size_t i = 0; i < g->n; i++) {
-        struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = &g->listeners[i]};
-        epoll_ctl(g->epfd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, g->listeners[i].fd, &ev);
+        if (on)
+            event_add(g->listeners[i].ready, NULL);
+        else
+            event_del(g->listeners[i].ready);
     }
 }
 
@@ -84,15 +86,11 @@ static void accept_one(struct accept_gate *g, const struct listener *l)
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
-    struct accept_gate *g = arg;
-    struct epoll_event evs[LISTENERS_PER_WAKE];
-    if (over_share(g)) {
-        pause_for(g, GATE_US);
-        return;
-    }
-    int n = epoll_wait(g->epfd, evs, LISTENERS_PER_WAKE, 0);
-    for (int i = 0; i < n && g->armed; i++)
-        accept_one(g, evs[i].data.ptr);
+    struct listener *l = arg;
+    if (over_share(l->gate))
+        pause_for(l->gate, GATE_US);
+    else
+        accept_one(l->gate, l);
 }
 
 static void on_gate_timer(evutil_socket_t fd, short what, void *arg)
@@ -107,31 +105,24 @@ static void on_gate_timer(evutil_socket_t fd, short what, void *arg)
 int accept_init(struct worker *w, struct errbuf *e)
 {
     struct accept_gate *g = calloc(1, sizeof *g);
-    if (!g)
+    if (!g || !g->timer)
         return err_set(e, "out of memory");
     g->w = w;
-    g->epfd = epoll_create1(EPOLL_CLOEXEC);
     g->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     w->gate = g;
-    if (g->epfd < 0 || g->spare_fd < 0)
-        return err_set_errno(e, "accept gate");
-    g->ready = event_new(w->base, g->epfd, EV_READ | EV_PERSIST, on_ready, g);
+    if (g->spare_fd < 0)
+        return err_set_errno(e, "/dev/null");
     g->timer = event_new(w->base, -1, 0, on_gate_timer, g);
-    if (!g->ready || !g->timer || event_add(g->ready, NULL) < 0)
-        return err_set(e, "out of memory");
-    return 0;
+    return g->timer ? 0 : err_set(e, "out of memory");
 }
 
 void accept_fini(struct worker *w)
 {
     struct accept_gate *g = w->gate;
-    if (!g)
+    if (!g || !g->timer)
         return;
-    if (g->ready)
-        event_free(g->ready);
-    if (g->timer)
-        event_free(g->timer);
-    close(g->epfd);
+    accept_set(w, NULL, 0);
+    event_free(g->timer);
     close(g->spare_fd);
     free(g);
     w->gate = NULL;
@@ -142,7 +133,17 @@ void accept_set(struct worker *w, struct listener *listeners, size_t n)
     struct accept_gate *g = w->gate;
     event_del(g->timer);
     arm(g, false);
+    for (size_t i = 0; i < g->n; i++) {
+        event_free(g->listeners[i].ready);
+        g->listeners[i].ready = NULL;
+    }
     g->listeners = listeners;
     g->n = n;
+    for (size_t i = 0; i < n; i++) {
+        listeners[i].gate = g;
+        listeners[i].ready =
+            event_new(w->base, listeners[i].fd, EV_READ | EV_PERSIST, on_ready, &listeners[i]);
+        GW_REQUIRE(listeners[i].ready);
+    }
     arm(g, true);
 }

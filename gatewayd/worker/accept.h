@@ -17,6 +17,9 @@ struct listener {
     int fd; /* owned */
     bool tls;
     bool proxy_protocol;
+    /* while it is listened on */
+    struct accept_gate *gate;
+    struct event *ready;
 };
 
 /* Once a worker. */
