@@ -105,7 +105,7 @@ static void on_gate_timer(evutil_socket_t fd, short what, void *arg)
 int accept_init(struct worker *w, struct errbuf *e)
 {
     struct accept_gate *g = calloc(1, sizeof *g);
-    if (!g || !g->timer)
+    if (!g)
         return err_set(e, "out of memory");
     g->w = w;
     g->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
