@@ -531,6 +531,15 @@ static const char usage_text[] =
     "  --pids A,B,…       processes whose CPU time is measured\n"
     "Exit status 1 when any answer was wrong.\n";
 
+static double number(const char *text)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end != '\0')
+        die("'%s' is not a number", text);
+    return v;
+}
+
 enum option_id {
     OPT_URL = 1,
     OPT_BODY,
@@ -568,7 +577,7 @@ static const struct option long_options[] = {
 
 static void read_pids(char *list)
 {
-    for (char *word = strtok(list, ","); word != NULL; word = strtok(NULL, ",")) {
+    for (char *word; (word = strsep(&list, ",")) != NULL;) {
         if (o.npids == MAX_PIDS)
             die("at most %d pids", MAX_PIDS);
         o.pids[o.npids++] = (pid_t)strtol(word, NULL, 10);
@@ -593,29 +602,29 @@ static void set_option(enum option_id id)
         o.ca_file = optarg;
         break;
     case OPT_CONNECTIONS:
-        o.connections = atoi(optarg);
+        o.connections = (int)number(optarg);
         break;
     case OPT_SECONDS:
-        o.seconds = atof(optarg);
+        o.seconds = number(optarg);
         break;
     case OPT_WARMUP:
-        o.warmup = atof(optarg);
+        o.warmup = number(optarg);
         break;
     case OPT_REQUESTS:
-        o.requests = strtoull(optarg, NULL, 10);
+        o.requests = (uint64_t)number(optarg);
         o.warmup = 0;
         break;
     case OPT_RATE:
-        o.rate = atof(optarg);
+        o.rate = number(optarg);
         break;
     case OPT_STREAM:
         o.stream = true;
         break;
     case OPT_EVENTS:
-        o.events = strtoull(optarg, NULL, 10);
+        o.events = (uint64_t)number(optarg);
         break;
     case OPT_STATUS:
-        o.status = atoi(optarg);
+        o.status = (int)number(optarg);
         break;
     case OPT_PIDS:
         read_pids(optarg);
