@@ -181,11 +181,12 @@ class Gateway:
         master = self.process.pid
         return ([master] if self.process.poll() is None else []) + children_of(master)
 
-    def workers(self):
-        return self.gwctl_json("workers")
+    def processes(self):
+        """One row a process; what `gwctl workers --json` prints, without a program to start."""
+        return self.admin("/admin/v1/workers")["workers"]
 
     def pids(self, role="worker"):
-        return [row["pid"] for row in process_rows(self.workers()) if row["role"] == role and row["pid"]]
+        return [row["pid"] for row in self.processes() if row["role"] == role and row["pid"]]
 
     def kill_worker(self, sig=signal.SIGKILL, index=0):
         pid = sorted(self.pids("worker"))[index]
@@ -193,10 +194,12 @@ class Gateway:
         return pid
 
     def wait_workers(self, count):
-        return wait_until(
-            lambda: len(pids := [row["pid"] for row in process_rows(self.workers())
-                                 if row["role"] == "worker" and row["state"] == "ready"]) == count and pids,
-            f"{count} workers to be ready")
+        """Pids of the workers, once there are `count` and all of them serve."""
+        def ready():
+            rows = [row for row in self.processes() if row["role"] == "worker"]
+            return len(rows) == count and all(row["state"] == "ready" for row in rows) and \
+                [row["pid"] for row in rows]
+        return wait_until(ready, f"{count} workers to be ready")
 
     def open_fds(self):
         """{pid: number of descriptors} of the workers."""
@@ -214,6 +217,13 @@ class Gateway:
     @property
     def admin_socket(self):
         return str(self.runtime / "admin.sock")
+
+    def admin(self, path):
+        """GET of the admin API over its unix socket."""
+        with Connection(self.admin_socket) as connection:
+            answer = connection.round_trip("GET", path, host="localhost")
+        assert answer.status == 200, answer
+        return answer.json()
 
     def gwctl(self, *args, check=True, input=None, status=None):
         result = subprocess.run(
@@ -277,7 +287,7 @@ class Gateway:
 
     def inflight(self):
         """(connections, requests) that the workers hold at this moment."""
-        rows = [row for row in process_rows(self.workers()) if row["role"] == "worker"]
+        rows = [row for row in self.processes() if row["role"] == "worker"]
         return sum(row["connections"] for row in rows), sum(row["inflight"] for row in rows)
 
     def wait_idle(self):
@@ -342,11 +352,6 @@ def children_of(pid):
                 if int(stat.rsplit(")", 1)[1].split()[1]) == pid:
                     found.append(int(entry))
     return found
-
-
-def process_rows(answer):
-    """The rows of `gwctl workers --json`, one a process."""
-    return answer["workers"] if isinstance(answer, dict) else answer
 
 
 def is_alive(pid):
