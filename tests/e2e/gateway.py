@@ -133,8 +133,16 @@ class Gateway:
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"gatewayd ended with status {self.process.returncode}:\n{self.log_text()}")
-            return self.is_ready()
-        wait_until(ready, "/readyz to say yes")
+            return self.is_ready() and self.is_active()
+        wait_until(ready, "the daemon to be ready")
+
+    def is_active(self):
+        """Whether the start is through: every process has its generation."""
+        try:
+            status = self.admin("/admin/v1/status")
+        except (OSError, AssertionError):
+            return False
+        return status["status"] == "ready" and status["generation"] > 0
 
     def is_ready(self):
         try:

@@ -106,7 +106,8 @@ class Mock:
 class Received:
     def __init__(self, entry):
         self.entry = entry
-        self.head, self.body = entry["head"], entry["body"]
+        self.head = entry["head"]
+        self.body = entry["body"].encode("latin-1")  # one escape a byte
         self.connection = entry["connection"]
         request_line, *fields = self.head.rstrip("\r\n").split("\r\n")
         self.method, self.target, self.version = request_line.split(" ")

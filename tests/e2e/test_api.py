@@ -49,7 +49,7 @@ def test_body_is_spliced_not_rebuilt(gateway, mock):
     after = b'" , "unknown":{"a":[1,2.0,-0,1E5],"cache_control":null},"temperature":0.70 }'
     answer = gateway.call("POST", "/v1/chat/completions", before + MODEL.encode() + after)
     assert answer.status == 200, answer
-    assert mock.last_request().body.encode() == before + b"mock-chat" + after
+    assert mock.last_request().body == before + b"mock-chat" + after
 
 
 def test_stream_is_relayed_event_by_event(gateway, mock):
@@ -138,10 +138,10 @@ def test_models_are_those_the_key_may_use(make_gateway):
     assert answer.status == 200
     assert answer.json()["object"] == "list"
     names = {row["id"] for row in answer.json()["data"]}
-    assert names == {MODEL, "other", "another"}
+    assert names == {MODEL, "other"}
     assert all(row["object"] == "model" for row in answer.json()["data"])
     _, key = gateway.create_key("narrow", "--models", "other")
-    assert {row["id"] for row in gateway.get("/v1/models", key=key).json()["data"]} <= {"other", "another"}
+    assert {row["id"] for row in gateway.get("/v1/models", key=key).json()["data"]} == {"other"}
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions", "/openai/chat/completions",
