@@ -18,6 +18,7 @@ class Mock:
     def __init__(self, folder, options=(), tls=None):
         self.options = list(options)
         if tls:
+            tls.mkdir(exist_ok=True)
             self.options += ["--tls-self-signed", tls, "--tls-faults"]
         self.ca = tls and tls / "ca.pem"
         self.log = folder / f"mockllm-{id(self):x}.log"
