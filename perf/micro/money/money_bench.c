@@ -10,14 +10,50 @@
 #include "common/crypto.h"
 #include "common/keystore.h"
 #include "gatewayd/keeper/ledger_writer.h"
-#include "tests/unit/money_fixture.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 static const struct money_geometry geometry = {
     .regions = 2, .slots_per_region = 16384, .cells = 1024};
+
+struct scratch {
+    char dir[256];
+    struct shm shm;
+    struct money m;
+};
+
+static void scratch_open(struct scratch *f)
+{
+    const char *base = getenv("TMPDIR");
+    struct errbuf e = {""};
+    enum shm_origin origin;
+    snprintf(f->dir, sizeof f->dir, "%s/money_bench.XXXXXX", base ? base : "/tmp");
+    int fd = mkdtemp(f->dir) ? open(f->dir, O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd < 0 || money_segment_open(fd, &geometry, &f->shm, &origin, &e) != 0 ||
+        money_attach(&f->m, &f->shm, -1, &e) != 0) {
+        fprintf(stderr, "%s: %s\n", f->dir, e.msg);
+        exit(1);
+    }
+    close(fd);
+}
+
+static void scratch_close(struct scratch *f)
+{
+    static const char *const files[] = {"money.shm",  "state.mdb",       "state.mdb-lock",
+                                        "ledger.mdb", "ledger.mdb-lock", ""};
+    shm_detach(&f->shm);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        char path[300];
+        snprintf(path, sizeof path, "%s/%s", f->dir, files[i]);
+        (void)remove(path);
+    }
+}
 
 static int64_t cpu_ns(clockid_t id)
 {
@@ -92,7 +128,7 @@ static void bench_lookup(const char *dir)
     store_close(s);
 }
 
-static void bench_ledger(struct money_fixture *f, uint64_t records)
+static void bench_ledger(struct scratch *f, uint64_t records)
 {
     struct money_owner o;
     struct ledger_writer *w;
@@ -115,7 +151,10 @@ static void bench_ledger(struct money_fixture *f, uint64_t records)
         exit(1);
     int64_t start = clock_mono_ns(), cpu = cpu_ns(CLOCK_PROCESS_CPUTIME_ID), mine = thread_ns();
     for (uint64_t n = 0; n < records;) {
-        struct money_attempt a = money_fixture_attempt(1, n, holds, 8);
+        struct money_attempt a = {.attempt = 1, .holds = holds, .hold_count = 8};
+        crypto_request_id(1767225600000000 + (int64_t)n, a.request_id);
+        a.names[LEDGER_KEY] = SLICE_LIT("key_0123456789abcdef");
+        a.names[LEDGER_MODEL] = SLICE_LIT("smart");
         struct money_ticket t;
         struct money_outcome out = {
             .state = LEDGER_SETTLED, .cost_nusd = 9, .usage = {10, 0, 0, 9}};
@@ -157,13 +196,12 @@ static void bench_ledger(struct money_fixture *f, uint64_t records)
 
 int main(int argc, char **argv)
 {
-    struct money_fixture f;
+    struct scratch f;
     uint64_t records = argc > 1 ? strtoull(argv[1], NULL, 10) : 200000;
-    if (!money_fixture_open(&f, &geometry))
-        return 1;
+    scratch_open(&f);
     bench_hash();
     bench_lookup(f.dir);
     bench_ledger(&f, records);
-    money_fixture_close(&f);
+    scratch_close(&f);
     return 0;
 }
