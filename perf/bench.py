@@ -118,7 +118,11 @@ class Bench:
 def summarise(runs, case):
     """Medians over the rounds; latencies of rounds without an answer don't exist."""
     good = [r for r in runs if r["requests"] > 0]
-    out = {"errors": sum(r["errors"] for r in runs), "rounds": len(good)}
+    out = {"errors": sum(r["errors"] for r in runs), "rounds": len(good), "errors_by": {}}
+    for r in runs:
+        for kind, n in r.get("errors_by", {}).items():
+            if n:
+                out["errors_by"][kind] = out["errors_by"].get(kind, 0) + n
     if not good:
         return out
     for key in ("rate", "cpu_us_per_request", "pss_kib", "unserved"):

@@ -28,7 +28,8 @@ def print_case(name, results):
         latency, added = r.get("latency_us", {}), r.get("added_us", {})
         notes = []
         if r["errors"]:
-            notes.append(f"{r['errors']} ERRORS")
+            kinds = ", ".join(f"{kind} {n}" for kind, n in r["errors_by"].items())
+            notes.append(f"{r['errors']} ERRORS ({kinds or 'load generator failed'})")
         if r.get("unserved"):
             notes.append(f"{r['unserved']:.0f} not served in time")
         if "cpu_us_per_event" in r:

@@ -202,8 +202,8 @@ class Gatewayd(Target):
     def start(self):
         plain, tls = free_ports(2)
         self.ports = {"plain": plain, "sse": plain, "tls": tls, "sse-tls": tls}
+        shutil.rmtree(self.dir, ignore_errors=True)
         for folder in ("state", "run"):
-            shutil.rmtree(os.path.join(self.dir, folder), ignore_errors=True)
             os.makedirs(os.path.join(self.dir, folder))
         conf = self.fill("gatewayd.ini", {
             "PLAIN": plain, "TLS": tls, "DIR": self.dir, "CERTS": self.env.certs,

@@ -202,6 +202,21 @@ def test_size(mock):
     assert len(content(mock.ask("mock-chat;size=100000")[2]).encode()) > 99000
 
 
+def test_the_same_large_body_again(mock):
+    """Answers to it are kept: scripts, other bodies and other headers must still count."""
+    large = [{"role": "user", "content": "x" * 10000}]
+    first = mock.ask(messages=large)[2]
+    assert mock.ask(messages=large)[2] == first
+    mock.control("POST", "/mock/script", b"status=500")
+    assert [mock.ask(messages=large)[0] for _ in range(2)] == [500, 200]
+    assert mock.ask(messages=large, headers=["x-mock: tokens=2"])[2] != first
+    large[0]["content"] = "x" * 9999 + "y"
+    assert mock.ask(messages=large, headers=["x-mock: tokens=1"])[2] != first
+    assert mock.ask(messages=large)[2] == first
+    assert {r["model"] for r in mock.bill()} == {"mock-chat"}
+    assert [r["completion_tokens"] for r in mock.bill()] == [8, 8, 0, 8, 2, 1, 8]
+
+
 # ---- refusals ----
 
 @pytest.mark.parametrize("head, status, code", [
