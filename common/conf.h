@@ -9,7 +9,8 @@
  * its row in conf_keys, names are unique (aliases included), `auth = open` stands on loopback only.
  * All memory is one arena: pointers and slices live until conf_free() and nothing may be written.
  * Each slice is followed by a NUL that it doesn't count, so `.p` can be passed as a C string.
- * Durations are microseconds (`_us`), sizes bytes. An absent text is a slice with n == 0.
+ * Durations are microseconds (`_us`), sizes bytes. An absent text is a slice with n == 0, and
+ * its p may be NULL.
  *
  * Secrets are not in here, only the names of their blobs (common/secrets.h).
  */

@@ -110,9 +110,9 @@ static const struct conf_row rows[] = {
         .section = CONF_SECTION_HTTP, .name = key, .type = ty, __VA_ARGS__                         \
     }
     ROW("max_body", CONF_SIZE, AT(struct conf_http, max_body), .def = "64MiB", .min = KIB,
-        .max = 2 * GIB - 1, .doc = "Largest request body; beyond it 413."),
+        .max = GIB, .doc = "Largest request body; beyond it 413."),
     ROW("max_response", CONF_SIZE, AT(struct conf_http, max_response), .def = "64MiB", .min = KIB,
-        .max = 2 * GIB - 1, .doc = "Largest whole (not streamed) answer of a provider."),
+        .max = GIB, .doc = "Largest whole (not streamed) answer of a provider."),
     ROW("max_header", CONF_SIZE, AT(struct conf_http, max_header), .def = "32KiB", .min = KIB,
         .max = MIB, .doc = "Request line and all header fields together."),
     ROW("max_headers", CONF_INT, AT(struct conf_http, max_headers), .def = "128", .min = 8,
@@ -184,7 +184,7 @@ static const struct conf_row rows[] = {
     {                                                                                              \
         .section = CONF_SECTION_PROVIDER, .name = key, .type = ty, __VA_ARGS__                     \
     }
-    ROW("kind", CONF_NAME, AT(struct raw_provider, kind), .flags = CONF_REQUIRED,
+    ROW("kind", CONF_STRING, AT(struct raw_provider, kind), .flags = CONF_REQUIRED,
         .example = "openai", .doc = "Dialect, address and habits; see the table of kinds."),
     ROW("base_url", CONF_URL, AT(struct raw_provider, pub.base_url), .def_doc = "of the kind",
         .example = "https://api.openai.com/v1",
@@ -332,7 +332,7 @@ static const struct conf_row rows[] = {
     }
     ROW("sha256", CONF_DIGEST, AT(struct raw_key, pub.sha256), .flags = CONF_REQUIRED,
         .example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-        .doc = "SHA-256 of the key: `printf %s KEY | sha256sum`. Any prefix, any length."),
+        .doc = "SHA-256 of the key, as `sha256sum` prints it. Keys of any prefix and length."),
     ROW("team", CONF_NAME, AT(struct raw_key, team), .example = "research",
         .doc = "Whose limits hold as well."),
     ROW("models", CONF_NAMES, AT(struct raw_key, models), .example = "smart, openai/gpt-4o",

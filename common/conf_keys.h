@@ -21,13 +21,13 @@
     X(TLS, "tls", false, false, "The certificate of listeners with the word `tls`.")               \
     X(LOG, "log", false, false, "The diagnostic log and the access log.")                          \
     X(STORE, "store", false, false, "The databases in `state_dir`.")                               \
-    X(PROVIDER, "provider", true, false, "`[provider:NAME]`: an API that requests are sent to.")   \
+    X(PROVIDER, "provider", true, false, "An API that requests are sent to.")                      \
     X(CREDENTIAL, "credential", true, false,                                                       \
-      "`[credential:NAME]`: one key of a provider. A provider may have several.")                  \
-    X(MODEL, "model", true, false,                                                                 \
-      "`[model:NAME]`: a name that callers use, and the targets behind it.")                       \
-    X(TEAM, "team", true, false, "`[team:NAME]`: what a group of keys has in common.")             \
-    X(KEY, "key", true, false, "`[key:NAME]`: a virtual key that is declared here.")               \
+      "One key of a provider. A provider may have several.")                                       \
+    X(MODEL, "model", true, false, "A name that callers use, and the targets behind it.")          \
+    X(TEAM, "team", true, false, "What a group of keys has in common.")                            \
+    X(KEY, "key", true, false,                                                                     \
+      "A virtual key that is declared in this file; `gwctl keys create` makes others.")            \
     X(CUSTOMER, "customer", true, true, "Limits of a customer.")                                   \
     X(LIMITS, "limits", false, true, "Limits of the whole gateway.")
 

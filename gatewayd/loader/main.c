@@ -24,7 +24,8 @@ static int copy_path(struct loader *l, struct slice from, char out[IPC_PATH_BYTE
 {
     if (from.n >= IPC_PATH_BYTES)
         return failed(l, "a path of the configuration has more than 511 bytes");
-    memcpy(out, from.p, from.n);
+    if (from.n)
+        memcpy(out, from.p, from.n);
     out[from.n] = '\0';
     return 0;
 }

@@ -222,7 +222,7 @@ static void errors_say_what_and_where(void **state)
         {"[http]\nmax_url = 1KiB\nmax_url = 1KiB\n", "t.ini:3: [http] max_url: stands there twice"},
         {"[http]\nmax_body = 64\n", "expected a whole number and a unit: B, KiB"},
         {"[http]\nmax_body = 1.5MiB\n", "expected a whole number and a unit"},
-        {"[http]\nmax_body = 99GiB\n", "out of range; it goes from 1KiB to 2147483647B"},
+        {"[http]\nmax_body = 99GiB\n", "out of range; it goes from 1KiB to 1GiB"},
         {"[http]\nmax_body = 99999999999999999999GiB\n", "expected a whole number"},
         {"[http]\nmax_body = 9999999999TiB\n", "out of range"},
         {"[http]\nheader_timeout = 10\n", "such as 90s"},
