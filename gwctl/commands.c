@@ -30,6 +30,20 @@ static const struct ctl_flag diff_flags[] = {
 static const struct ctl_flag audit_flags[] = {
     {"--limit", "N", "this many, newest first; default 50"}, {NULL, NULL, NULL}};
 
+static const struct ctl_flag usage_flags[] = {
+    {"--by", "NAME", "day (default), key, team, customer, model, provider, credential, tags"},
+    {"--since", "WHEN", "a date, a time, or how long ago: 7d; default 30d"},
+    {"--until", "WHEN", "likewise; default now"},
+    {NULL, NULL, NULL}};
+static const struct ctl_flag ledger_flags[] = {
+    {"--key", "ID", "only this key's"},
+    {"--model", "NAME", "only of this model, as callers name it"},
+    {"--since", "WHEN", "a date, a time, or how long ago: 1h"},
+    {"--until", "WHEN", "likewise"},
+    {"--limit", "N", "at most this many; default all"},
+    {"--verify", NULL, "recompute hashes, index and sums instead of listing"},
+    {NULL, NULL, NULL}};
+
 const struct ctl_command ctl_commands[] = {
     {NULL, "status", "", 0, 0, "Whether it runs, how, since when.", "gwctl status", NULL, false,
      ctl_status},
@@ -72,6 +86,10 @@ const struct ctl_command ctl_commands[] = {
      "gwctl keys import keys.jsonl", import_flags, false, ctl_keys_import},
     {"keys", "export", "", 0, 0, "All keys as JSON lines that import reads: hashes, never texts.",
      "gwctl keys export > keys.jsonl", NULL, false, ctl_keys_export},
+    {NULL, "usage", "", 0, 0, "Requests, tokens and cost, summed by a name or by day.",
+     "gwctl usage --by model --since 7d", usage_flags, true, ctl_usage_report},
+    {NULL, "ledger", "", 0, 0, "The records of attempts, oldest first; or the proof of them.",
+     "gwctl ledger --key key_4pNw --since 1h --json", ledger_flags, true, ctl_ledger},
     {NULL, "audit", "", 0, 0, "Who changed which key, when.", "gwctl audit --limit 10", audit_flags,
      true, ctl_audit},
     {NULL, "version", "", 0, 0, "Of gwctl, and of the daemon if it runs.", "gwctl version", NULL,

@@ -114,6 +114,8 @@ int ctl_keys_rotate(struct ctl *ctl);
 int ctl_keys_delete(struct ctl *ctl);
 int ctl_keys_import(struct ctl *ctl);
 int ctl_keys_export(struct ctl *ctl);
+int ctl_usage_report(struct ctl *ctl);
+int ctl_ledger(struct ctl *ctl);
 int ctl_audit(struct ctl *ctl);
 int ctl_show_help(struct ctl *ctl);
 

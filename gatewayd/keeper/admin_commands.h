@@ -40,4 +40,9 @@ void admin_keys_disable(struct admin_call *call);
 void admin_keys_rotate(struct admin_call *call);
 void admin_audit_list(struct admin_call *call);
 
+/* admin_ledger.c */
+void admin_usage(struct admin_call *call);
+void admin_ledger_list(struct admin_call *call);
+void admin_ledger_verify(struct admin_call *call);
+
 #endif

@@ -51,7 +51,7 @@ static void put_lines(struct json_writer *w, const char *name, const char *text)
 static void answer(struct admin_call *call, enum ipc_verb verb, bool ok, const char *text)
 {
     struct json_writer *w = admin_json(call);
-    uint64_t generation = atomic_load(&call->keeper->child->control->generation);
+    uint64_t generation = call->keeper->running->conf->generation;
     bool unchanged = ok && text && slice_starts_with(slice_str(text), SLICE_LIT("unchanged"));
     jw_member_str(w, "outcome", slice_str(!ok ? "refused" : unchanged ? "unchanged" : "done"));
     jw_member_u64(w, "generation", generation);

@@ -625,10 +625,12 @@ void admin_keys_delete(struct admin_call *call)
     if (declared(call, call->param[0]))
         return;
     enum store_err err = keystore_delete(call->keeper->state, &by, call->param[0], &e);
-    if (err != STORE_OK)
+    if (err != STORE_OK) {
         store_failed(call, err, &e);
-    else
-        jw_member_str(admin_json(call), "deleted", call->param[0]);
+        return;
+    }
+    struct json_writer *w = admin_json(call);
+    jw_member_str(w, "deleted", call->param[0]);
 }
 
 /* {"grace_us": N}: how long the old text goes on; 0 or nothing: it ends at once. */

@@ -34,6 +34,9 @@ const struct admin_route admin_routes[] = {
     ROUTE(POST, "/admin/v1/keys/{id}/enable", ADMIN, WRITER, keys_enable),
     ROUTE(POST, "/admin/v1/keys/{id}/disable", ADMIN, WRITER, keys_disable),
     ROUTE(POST, "/admin/v1/keys/{id}/rotate", ADMIN, WRITER, keys_rotate),
+    ROUTE(GET, "/admin/v1/usage", VIEWER, READER, usage),
+    ROUTE(GET, "/admin/v1/ledger", VIEWER, READER, ledger_list),
+    ROUTE(GET, "/admin/v1/ledger/verify", VIEWER, VERIFIER, ledger_verify),
     ROUTE(GET, "/admin/v1/audit", VIEWER, READER, audit_list),
 };
 const size_t admin_route_count = ARRAY_LEN(admin_routes);

@@ -24,9 +24,10 @@ enum admin_role {
 };
 const char *admin_role_name(enum admin_role r);
 
-/* Where a handler runs: on the loop it may not wait for anything; READER and WRITER are the threads
- * of the two job queues and may touch LMDB and what the call itself holds. */
-enum admin_where { ADMIN_ON_LOOP, ADMIN_ON_READER, ADMIN_ON_WRITER };
+/* Where a handler runs: on the loop it may not wait for anything; the others are the threads of the
+ * job queues and may touch LMDB and what the call itself holds. VERIFIER is for what takes minutes.
+ */
+enum admin_where { ADMIN_ON_LOOP, ADMIN_ON_READER, ADMIN_ON_WRITER, ADMIN_ON_VERIFIER };
 
 enum { ADMIN_PARAMS_MAX = 2 };
 

@@ -433,6 +433,9 @@ static void dispatch(struct admin_conn *c)
     case ADMIN_ON_READER:
         call_submit(call, call->keeper->readers, call->route->handler);
         break;
+    case ADMIN_ON_VERIFIER:
+        call_submit(call, call->keeper->verifiers, call->route->handler);
+        break;
     case ADMIN_ON_WRITER:
         call_submit(call, call->keeper->writers, call->route->handler);
         break;

@@ -5,6 +5,7 @@
 #include "gatewayd/keeper/admin_commands.h"
 
 #include "common/clock.h"
+#include "gatewayd/keeper/ledger_writer.h"
 
 #include <arpa/inet.h>
 #include <signal.h>
@@ -17,7 +18,8 @@
 
 void admin_healthz(struct admin_call *call)
 {
-    jw_member_str(admin_json(call), "status", SLICE_LIT("ok"));
+    struct json_writer *w = admin_json(call);
+    jw_member_str(w, "status", SLICE_LIT("ok"));
 }
 
 void admin_version(struct admin_call *call)
@@ -98,11 +100,28 @@ static void put_listeners(struct json_writer *w, const char *name, const struct 
     jw_array_end(w);
 }
 
-static void put_store(struct json_writer *w, struct store *s)
+static void put_ledger(struct json_writer *w, struct keeper *k)
+{
+    struct ledger_writer_stats st;
+    ledger_writer_stats(k->ledger, &st);
+    jw_member_object(w, "ledger");
+    jw_member_bool(w, "writable", !st.unwritable);
+    if (st.unwritable)
+        jw_member_str(w, "error", slice_str(store_err_text(st.last_err)));
+    jw_member_u64(w, "records", st.records);
+    jw_member_u64(w, "commits", st.commits);
+    jw_member_u64(w, "failures", st.failures);
+    jw_member_u64(w, "reaped", st.reaped);
+    jw_member_u64(w, "lost_settled", st.lost_settled);
+    jw_object_end(w);
+}
+
+static void put_store(struct json_writer *w, const char *name, struct store *s)
 {
     struct store_stats st;
     store_stats(s, &st);
-    jw_member_object(w, "state_store");
+    jw_key(w, slice_str(name));
+    jw_object(w);
     jw_member_u64(w, "used_bytes", st.used_bytes);
     jw_member_u64(w, "map_bytes", st.map_bytes);
     jw_member_u64(w, "readers", st.readers_used);
@@ -121,7 +140,7 @@ void admin_status(struct admin_call *call)
     jw_member_i64(w, "master_pid", LOAD(c->master_pid));
     put_time(w, "started", (int64_t)LOAD(c->started_wall_us));
     jw_member_i64(w, "uptime_us", clock_mono_us() - (int64_t)LOAD(c->started_us));
-    jw_member_u64(w, "generation", LOAD(c->generation));
+    jw_member_u64(w, "generation", call->gen->conf->generation);
     jw_member_str(w, "config_file", slice_str(k->child->config_path));
     jw_member_u64(w, "reloads_ok", LOAD(c->reloads_ok));
     jw_member_u64(w, "reloads_failed", LOAD(c->reloads_failed));
@@ -137,7 +156,9 @@ void admin_status(struct admin_call *call)
     jw_member_u64(w, "log_lines_dropped", t.log_dropped + LOAD(c->log_dropped));
     jw_member_u64(w, "models", call->gen->conf->n_models);
     jw_member_u64(w, "providers", call->gen->conf->n_providers);
-    put_store(w, k->state);
+    put_store(w, "state_store", k->state);
+    put_store(w, "ledger_store", k->ledger_store);
+    put_ledger(w, k);
     put_dns_summary(w, k->dns_seg);
 }
 

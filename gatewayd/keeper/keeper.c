@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "gatewayd/keeper/admin.h"
 #include "gatewayd/keeper/dns.h"
+#include "gatewayd/keeper/ledger_writer.h"
 #include "gatewayd/keeper/reloads.h"
 #include "gatewayd/net/tls.h"
 
@@ -93,6 +94,23 @@ static void want_names(struct keeper *k)
     free(want);
 }
 
+/* With the first generation: its [store] says how. */
+static int start_ledger(struct keeper *k, const struct conf_store *conf, struct errbuf *e)
+{
+    static const int64_t day_us = INT64_C(86400000000);
+    enum store_err err =
+        ledger_open(k->child->state_dir, STORE_WRITE, (size_t)conf->map_size, &k->ledger_store, e);
+    if (err != STORE_OK)
+        return -1;
+    struct ledger_writer_config cfg = {
+        .money = &k->money,
+        .ledger = k->ledger_store,
+        .commit_interval_us = conf->commit_interval_us,
+        .retention_days = (uint32_t)((conf->ledger_retention_us + day_us - 1) / day_us),
+    };
+    return ledger_writer_start(&cfg, &k->ledger, e);
+}
+
 static int keeper_build(struct child *c, struct child_build *b, struct errbuf *e)
 {
     struct keeper *k = c->arg;
@@ -102,7 +120,8 @@ static int keeper_build(struct child *c, struct child_build *b, struct errbuf *e
     g->secrets = b->secrets;
     g->n_listeners = b->n_listeners;
     memcpy(g->listener, b->listener, sizeof(g->listener));
-    if (admin_policy_build(&g->policy, g->conf, g->secrets, e) < 0 || build_tls(g, e) < 0) {
+    if (admin_policy_build(&g->policy, g->conf, g->secrets, e) < 0 || build_tls(g, e) < 0 ||
+        (!k->ledger && start_ledger(k, &g->conf->store, e) < 0)) {
         keeper_gen_unref(g);
         return -1;
     }
@@ -136,12 +155,13 @@ static void keeper_discard(struct child *c)
 
 struct stale_job {
     struct job job;
-    struct store *state;
+    struct store *state, *ledger;
 };
 
 static void clear_stale(struct job *j)
 {
-    unsigned n = store_clear_stale_readers(container_of(j, struct stale_job, job)->state);
+    struct stale_job *s = container_of(j, struct stale_job, job);
+    unsigned n = store_clear_stale_readers(s->state) + store_clear_stale_readers(s->ledger);
     if (n)
         log_info("cleared database readers of dead processes", LOG_U("readers", n));
 }
@@ -154,7 +174,9 @@ static void free_stale(struct job *j)
 static void clear_stale_readers(struct keeper *k)
 {
     struct stale_job *s = gw_xcalloc(1, sizeof(*s));
-    *s = (struct stale_job){.job = {.run = clear_stale, .finish = free_stale}, .state = k->state};
+    *s = (struct stale_job){.job = {.run = clear_stale, .finish = free_stale},
+                            .state = k->state,
+                            .ledger = k->ledger_store};
     if (jobs_submit(k->writers, &s->job) < 0)
         free(s); /* the timer comes again */
 }
@@ -166,7 +188,10 @@ static void on_stale_timer(evutil_socket_t fd, short what, void *arg)
 
 static void keeper_child_died(struct child *c, const struct ipc_child_died *d)
 {
-    clear_stale_readers(c->arg);
+    struct keeper *k = c->arg;
+    clear_stale_readers(k);
+    if (d->role == ROLE_WORKER)
+        ledger_writer_region_dead(k->ledger, d->slot, d->incarnation);
 }
 
 static void keeper_result(struct child *c, uint32_t id, bool ok, const char *text)
@@ -188,15 +213,25 @@ static int open_stores(struct keeper *k, struct errbuf *e)
     return 0;
 }
 
+static int attach_segments(struct keeper *k, struct errbuf *e)
+{
+    struct child *c = k->child;
+    if (child_attach(c, IPC_FD_DNS, &k->dns_shm, e) < 0 ||
+        child_attach(c, IPC_FD_MONEY, &k->money_shm, e) < 0)
+        return -1;
+    k->dns_seg = shm_body(&k->dns_shm);
+    return money_attach(&k->money, &k->money_shm, c->fd[IPC_FD_LEDGER_WAKE], e);
+}
+
 static int keeper_start(struct child *c, struct errbuf *e)
 {
     struct keeper *k = c->arg;
-    if (open_stores(k, e) < 0 || child_attach(c, IPC_FD_DNS, &k->dns_shm, e) < 0)
+    if (open_stores(k, e) < 0 || attach_segments(k, e) < 0)
         return -1;
-    k->dns_seg = shm_body(&k->dns_shm);
     k->readers = jobs_new(c->base, "keeper-read", e);
     k->writers = jobs_new(c->base, "keeper-write", e);
-    if (!k->readers || !k->writers)
+    k->verifiers = jobs_new(c->base, "keeper-verify", e);
+    if (!k->readers || !k->writers || !k->verifiers)
         return -1;
     k->dns = dns_new(c->base, k->dns_seg, NULL, e);
     if (!k->dns)
@@ -214,6 +249,7 @@ static void keeper_close(struct keeper *k)
 {
     jobs_free(k->readers);
     jobs_free(k->writers);
+    jobs_free(k->verifiers);
     reloads_free(k->reloads);
     admin_server_free(k->admin);
     dns_free(k->dns);
@@ -223,7 +259,10 @@ static void keeper_close(struct keeper *k)
     keeper_gen_unref(k->built);
     store_reader_free(k->state_reader);
     store_close(k->state);
+    ledger_writer_stop(k->ledger);
+    store_close(k->ledger_store);
     shm_detach(&k->dns_shm);
+    shm_detach(&k->money_shm);
 }
 
 int keeper_main(struct child *c)
@@ -236,7 +275,7 @@ int keeper_main(struct child *c)
         .child_died = keeper_child_died,
         .result = keeper_result,
     };
-    struct keeper k = {.child = c, .dns_shm = {.fd = -1}};
+    struct keeper k = {.child = c, .dns_shm = {.fd = -1}, .money_shm = {.fd = -1}};
     int code = child_run(c, &ops, &k);
     keeper_close(&k);
     return code;

@@ -9,6 +9,7 @@
 
 #include "common/conf.h"
 #include "common/dns_shm.h"
+#include "common/money.h"
 #include "common/secrets.h"
 #include "common/shm.h"
 #include "common/store.h"
@@ -40,7 +41,10 @@ struct keeper {
     struct keeper_gen *running, *built;
     struct store *state;
     struct store_txn *state_reader; /* the reader thread's */
-    struct jobs *readers, *writers;
+    struct store *ledger_store;
+    struct shm money_shm;
+    struct money money;
+    struct jobs *readers, *writers, *verifiers;
     struct shm dns_shm;
     struct dns_seg *dns_seg; /* in it */
     struct dns *dns;
