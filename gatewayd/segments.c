@@ -18,6 +18,10 @@ enum {
     SLOTS_PER_REGION_MIN = 2048,
     SLOTS_PER_REGION_MAX = 8192,
     MONEY_CELLS = 65536,
+    /* A reload may raise the number of workers to this, or to that of cores, without a restart. */
+    WORKERS_PREPARED = 4,
+    /* At least these are for dead workers that wait for the keeper. */
+    SPARE_REGIONS = 2,
 };
 
 static struct shm_spec dns_spec(void)
@@ -41,20 +45,21 @@ static int open_dns(int dir, struct shm *out, struct errbuf *e)
 
 static int open_money(int dir, unsigned n_workers, struct segments *s, struct errbuf *e)
 {
-    /* A reload may raise the number of workers up to that of cores without a restart. */
-    unsigned workers = GW_MAX(n_workers, (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
-    unsigned slots = GW_MAX(SLOTS_IN_ALL / workers, (unsigned)SLOTS_PER_REGION_MIN);
-    struct money_geometry want = {
-        .regions = 2 * workers, /* their own, and as many of dead ones that wait for the keeper */
-        .slots_per_region = GW_MIN(slots, (unsigned)SLOTS_PER_REGION_MAX),
-        .cells = MONEY_CELLS};
+    unsigned cores = (unsigned)GW_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+    unsigned slots =
+        GW_MAX(SLOTS_IN_ALL / GW_MAX(n_workers, cores), (unsigned)SLOTS_PER_REGION_MIN);
+    struct money_geometry want = {.regions =
+                                      GW_MAX(GW_MAX(n_workers, cores), (unsigned)WORKERS_PREPARED) +
+                                      GW_MAX(n_workers, (unsigned)SPARE_REGIONS),
+                                  .slots_per_region = GW_MIN(slots, (unsigned)SLOTS_PER_REGION_MAX),
+                                  .cells = MONEY_CELLS};
     enum shm_origin origin;
     struct money m;
     if (money_segment_open(dir, &want, &s->money, &origin, e) < 0)
         return -1;
     if (money_attach(&m, &s->money, -1, e) < 0)
         return -1;
-    s->max_workers = m.header->region_count / 2;
+    s->max_workers = m.header->region_count - SPARE_REGIONS;
     return 0;
 }
 

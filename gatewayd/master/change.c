@@ -181,10 +181,16 @@ static void fail(struct master *m, const char *text)
     fail_with(m, text, CHILD_EXIT_FAULT);
 }
 
-void change_abandon(struct master *m, const char *why)
+void change_abandon(struct master *m)
 {
+    static const char why[] = "the daemon is shutting down";
     m->change.again = false;
-    fail(m, why);
+    if (m->change.state == CHANGE_IDLE)
+        return;
+    dismiss_loader(m, IPC_ABORT);
+    tell_waiters(m, false, why);
+    forget_next(m);
+    set_state(m, CHANGE_IDLE, 0);
 }
 
 /* ---- asking ---- */

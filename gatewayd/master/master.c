@@ -79,7 +79,7 @@ static void begin_to_leave(struct master *m)
 {
     sdnotify_send("STOPPING=1\nSTATUS=Draining");
     m->phase = PHASE_DRAINING;
-    change_abandon(m, "the daemon is shutting down");
+    change_abandon(m);
     if (m->control)
         atomic_store(&m->control->draining, 2);
     listen_close(&m->active.listeners, LISTEN_DATA);

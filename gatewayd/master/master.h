@@ -174,6 +174,7 @@ void change_child_ready(struct proc *p);
 void change_child_built(struct proc *p, const struct ipc_built *b);
 void change_child_died(struct proc *p, int wait_status);
 void change_check(struct master *m, int64_t now_us);
-void change_abandon(struct master *m, const char *why);
+/* The daemon goes: no further change. */
+void change_abandon(struct master *m);
 
 #endif
