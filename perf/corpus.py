@@ -29,7 +29,6 @@ def _sentence(rng):
 
 
 def _prose(rng, size):
-    text = ""
     parts = []
     length = 0
     while length < size:
@@ -56,7 +55,8 @@ def chat(size, model, stream=False):
         messages.append({"role": roles[(len(messages) - 1) % 2], "content": _prose(rng, turn)})
     messages.append({"role": "user", "content": ""})
     missing = size - len(_encode(model, messages, stream))
-    while missing > 0:
-        messages[-1]["content"] += rng.choice(WORDS)[:missing - 1] + " "
-        missing = size - len(_encode(model, messages, stream))
+    words = ""
+    while len(words) < missing:
+        words += rng.choice(WORDS) + " "
+    messages[-1]["content"] = words[:missing]
     return _encode(model, messages, stream)
