@@ -102,7 +102,7 @@ def test_a_slow_reader_pauses_the_provider(make_gateway, mock):
             return len(sent) > 40 and sent[-1] == sent[-40]
         wait_until(steady, "the provider to be held back")
         assert sent[-1] < 30_000_000, "the answer is buffered instead of held back"
-        assert gateway.pss_kib() < 200_000
+        assert gateway.anonymous_kib() < 60_000
 
 
 def test_a_stalled_reader_is_given_up(make_gateway, mock):

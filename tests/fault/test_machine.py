@@ -18,7 +18,8 @@ def test_descriptors_run_out(make_gateway):
     gateway = make_gateway({"http": {"keepalive_timeout": "60s"}}, workers=1)
     worker, = gateway.pids("worker")
     used = len(os.listdir(f"/proc/{worker}/fd"))
-    resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 8, used + 8))
+    soft, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 8, hard))
     held = []
     try:
         for _ in range(40):
@@ -36,7 +37,7 @@ def test_descriptors_run_out(make_gateway):
     finally:
         for connection in held:
             connection.close()
-    resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 100, used + 100))
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (soft, hard))
     wait_until(lambda: answers(gateway), "the worker to serve again")
     assert gateway.pids("worker") == [worker], "it lived through it"
 
