@@ -27,6 +27,7 @@ enum {
     REQ_STEPS_MAX = 256,
     BODY_FIRST_BYTES = 64 * 1024,
     BODY_READ_BYTES = 256 * 1024,
+    BODY_RESERVED_MAX_BYTES = 1024 * 1024,
 };
 
 static const char *const state_names[] = {
@@ -225,11 +226,22 @@ static void no_room(struct req *r)
     req_fail(r, 503, "overloaded", "the gateway's buffers are full, try again");
 }
 
+/* Of a body of known length all at once, so that it never moves; of a long one as it comes, since
+ * what a client announces costs it nothing. */
+static int reserve_body(struct req *r, size_t n)
+{
+    const struct http_body *b = &r->reader;
+    if (r->body.cap == 0 && b->kind == HTTP_BODY_LENGTH && b->left + n <= BODY_RESERVED_MAX_BYTES)
+        n += (size_t)b->left;
+    return buf_reserve(&r->body, n);
+}
+
 static bool store_body(struct req *r, struct slice data)
 {
     if (data.n > r->body.max_bytes - r->body.len)
         too_large(r);
-    else if (!worker_may_buffer(r->w, data.n) || buf_append(&r->body, data.p, data.n) < 0)
+    else if (!worker_may_buffer(r->w, data.n) || reserve_body(r, data.n) < 0 ||
+             buf_append(&r->body, data.p, data.n) < 0)
         no_room(r);
     else {
         worker_account(r->w, &r->body_held, r->body.cap);
