@@ -191,23 +191,30 @@ static void append_value(struct feed *f, struct slice part, size_t *total)
         *total = INI_VALUE_MAX + 1;
 }
 
-static void take_continuation(struct feed *f, size_t *total)
+static bool take_continuation(struct feed *f, bool quoted, size_t *total)
 {
     struct slice line;
     size_t taken;
+    bool ok = true;
     for (;;) {
         line = peek_line(f, &taken);
         if (line.n == 0 || !is_blank(line.p[0]) || !take_line(f, &line))
-            return;
-        struct slice part = slice_trim(line);
-        if (!is_comment(part))
-            append_value(f, cut_comment(part), total);
+            return ok;
+        struct slice part = cut_comment(slice_trim(line));
+        if (is_comment(part) || part.n == 0)
+            continue;
+        if (quoted || (*total == 0 && part.p[0] == '"')) {
+            report(f, f->line, "a quoted value stands whole on the line of its key");
+            ok = false;
+        } else {
+            append_value(f, part, total);
+        }
     }
 }
 
 static bool take_quoted(struct feed *f, struct slice part, size_t *total)
 {
-    size_t n = quoted_length(part), taken;
+    size_t n = quoted_length(part);
     if (n == 0) {
         report(f, f->line, "the quoted value has no closing quote on its line");
         return false;
@@ -217,11 +224,6 @@ static bool take_quoted(struct feed *f, struct slice part, size_t *total)
         return false;
     }
     append_value(f, slice_of(part.p, n), total);
-    struct slice next = peek_line(f, &taken);
-    if (next.n && is_blank(next.p[0]) && !is_comment(slice_trim(next))) {
-        report(f, f->line + 1, "a quoted value can't go on over lines");
-        return false;
-    }
     return true;
 }
 
@@ -247,10 +249,10 @@ static bool begin_entry(struct feed *f, struct slice line)
     struct slice part = slice_trim(rest);
     if (part.n && part.p[0] == '"') {
         ok = take_quoted(f, part, &total) && ok;
-        take_continuation(f, &(size_t){0});
+        ok = take_continuation(f, true, &total) && ok;
     } else {
         append_value(f, cut_comment(part), &total);
-        take_continuation(f, &total);
+        ok = take_continuation(f, false, &total) && ok;
     }
     if (total > INI_VALUE_MAX) {
         report(f, start, "the value of `%.*s` has %zu bytes; the limit is %d", SLICE_FMT(key),
