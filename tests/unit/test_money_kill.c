@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -268,6 +269,8 @@ static pid_t spawn_worker(uint64_t incarnation)
 {
     pid_t pid = fork();
     if (pid == 0) {
+        /* They never end by themselves: not even when the test is interrupted. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         worker(incarnation);
         _exit(1);
     }

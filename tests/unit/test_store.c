@@ -180,8 +180,7 @@ static void test_use_after_fork_is_caught(void **state)
         struct store_txn *r;
         close(STDERR_FILENO);
         signal(SIGABRT, SIG_DFL);
-        (void)store_reader_new(s, &r);
-        _exit(0);
+        _exit(store_reader_new(s, &r) == STORE_OK ? 0 : 1);
     }
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
