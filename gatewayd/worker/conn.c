@@ -26,6 +26,9 @@ enum {
     CONN_IN_MAX_BYTES = 128 * 1024,
     LINGER_US = 2000000,
     LINGER_MAX_BYTES = 4 * 1024 * 1024,
+    /* A first read takes a head and an ordinary body; the rest of a large one is read to where it
+       stays. */
+    FIRST_READ_BYTES = 16 * 1024,
     /* Reads before others get their turn. */
     READS_PER_EVENT = 16,
     /* A body gets body_timeout, and a second more for each of these that have arrived. */
@@ -496,7 +499,7 @@ static bool read_more(struct conn *c)
     size_t n;
     if (read_body_direct(c, &more))
         return more;
-    size_t room = WORKER_SCRATCH_BYTES;
+    size_t room = c->state == CONN_HEAD ? FIRST_READ_BYTES : WORKER_SCRATCH_BYTES;
     if (c->state == CONN_BUSY || c->in.len > 0)
         room = GW_MIN(room, c->in.max_bytes - c->in.len);
     if (room == 0) {

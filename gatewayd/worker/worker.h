@@ -77,7 +77,7 @@ struct worker {
     struct splices splices;
     struct http_request head;
 
-    size_t buffered_bytes;
+    size_t buffered_bytes, buffered_peak;
     struct later *later, **later_tail;
     struct event *later_event;
     struct wheel_timer log_timer;
