@@ -26,6 +26,8 @@ enum {
     /* Steps in a row without waiting; more is a loop in the machine. */
     REQ_STEPS_MAX = 256,
     BODY_FIRST_BYTES = 64 * 1024,
+    SLOT_POLL_US = 8000,
+    SLOT_WAIT_MAX_US = 2000000,
     BODY_READ_BYTES = 256 * 1024,
     BODY_RESERVED_MAX_BYTES = 1024 * 1024,
 };
@@ -325,6 +327,22 @@ static enum req_step step_admit(struct req *r)
     return REQ_STEP_MORE;
 }
 
+/* All slots are open or not yet in the ledger. Under a burst the keeper needs a moment for its
+ * disk; waiting for it holds the clients back by just as much as is needed. */
+static void wait_for_slot(struct req *r, struct candidate *cand)
+{
+    int64_t now = clock_mono_us();
+    if (now - r->body_complete_us > SLOT_WAIT_MAX_US) {
+        r->min_retry_after_us = 1000000;
+        req_fail(r, 503, "overloaded", "too many requests are in flight, try again");
+        return;
+    }
+    cand->tried = false;
+    r->retry_at_us = now + SLOT_POLL_US;
+    req_set_state(r, REQ_RETRY_WAIT);
+    worker_arm(r->w, &r->timer, r->retry_at_us);
+}
+
 static enum req_step step_try(struct req *r)
 {
     struct candidate *cand =
@@ -340,8 +358,7 @@ static enum req_step step_try(struct req *r)
     case ATTEMPT_STARTED:
         return REQ_STEP_WAIT;
     case ATTEMPT_NO_SLOT:
-        r->min_retry_after_us = 1000000;
-        req_fail(r, 503, "overloaded", "too many requests are in flight, try again");
+        wait_for_slot(r, cand);
         return REQ_STEP_MORE;
     case ATTEMPT_NO_CONNECTION:
         r->n_failed++;
