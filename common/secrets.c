@@ -186,24 +186,43 @@ static char *copy(struct slice s)
     return p;
 }
 
+/* Position of the first blob whose name isn't smaller. */
+static size_t position(const struct secrets_writer *w, struct slice name)
+{
+    size_t lo = 0, hi = w->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (compare(slice_of(w->v[mid].name, w->v[mid].name_bytes), name) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+bool secrets_writer_get(const struct secrets_writer *w, struct slice name, struct slice *data)
+{
+    size_t at = position(w, name);
+    if (at == w->n || !slice_eq(slice_of(w->v[at].name, w->v[at].name_bytes), name))
+        return false;
+    *data = slice_of(w->v[at].data, w->v[at].data_bytes);
+    return true;
+}
+
 int secrets_writer_add(struct secrets_writer *w, struct slice name, struct slice data,
                        int64_t loaded_us, struct errbuf *err)
 {
+    struct slice there;
     size_t bytes = sizeof(struct secrets_record) + name.n + data.n + 2;
+    GW_REQUIRE(!secrets_writer_get(w, name, &there));
     if (w->n == SECRETS_MAX_BLOBS)
         return err_set(err, "there are more than %d secrets and certificates", SECRETS_MAX_BLOBS);
     if (data.n > SECRETS_MAX_BYTES || w->total_bytes > SECRETS_MAX_BYTES - bytes)
         return err_set(err, "secrets and certificates have more than %d bytes in all",
                        SECRETS_MAX_BYTES);
-    size_t at = w->n;
+    size_t at = position(w, name);
     w->v = gw_xrealloc(w->v, (w->n + 1) * sizeof *w->v);
-    for (; at; at--) {
-        int c = compare(slice_of(w->v[at - 1].name, w->v[at - 1].name_bytes), name);
-        GW_REQUIRE(c != 0);
-        if (c < 0)
-            break;
-        w->v[at] = w->v[at - 1];
-    }
+    memmove(w->v + at + 1, w->v + at, (w->n - at) * sizeof *w->v);
     w->v[at] = (struct blob){.name = copy(name),
                              .name_bytes = name.n,
                              .data = copy(data),

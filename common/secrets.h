@@ -49,6 +49,8 @@ struct secrets_writer *secrets_writer_new(const uint8_t salt[32]);
 /* Copies. Adding a name twice is an error of the caller: aborts. -1: a limit above is hit. */
 int secrets_writer_add(struct secrets_writer *w, struct slice name, struct slice data,
                        int64_t loaded_us, struct errbuf *err) GW_MUSTUSE;
+/* What was added under that name; borrowed until the next add. False: nothing. */
+bool secrets_writer_get(const struct secrets_writer *w, struct slice name, struct slice *data);
 /* Returns the sealed memfd (close-on-exec), or -1 and *err. */
 int secrets_writer_seal(struct secrets_writer *w, struct errbuf *err) GW_MUSTUSE;
 /* Wipes and frees. */

@@ -10,15 +10,20 @@
 
 struct gather {
     const struct conf *conf;
-    struct secrets_writer *out; /* NULL: check only */
-    struct crypto_hash *hash;   /* NULL, or gets name and content of every blob */
+    struct secrets_writer *out;
+    const struct secrets *running; /* of the generation that serves, or NULL */
+    struct crypto_hash *hash;      /* gets name and content of every blob; may be NULL */
     struct conf_errors *errs;
     bool run_programs; /* else `exec:` is taken on trust */
     int64_t now_us;
 };
 
-/* Reads every blob once, checks that certificates, keys and trust stores can be loaded, and adds
- * session ticket keys: those of `running` (may be NULL), else new ones. 0, or -1 and errors. */
-GW_MUSTUSE int gather_secrets(struct gather *g, const struct secrets *running);
+/* Reads every blob once and adds session ticket keys: the running ones, else new ones. 0, or -1 and
+ * errors. */
+GW_MUSTUSE int gather_secrets(struct gather *g);
+
+/* Whether TLS contexts can be made of the certificates, keys and trust stores that were read. What
+ * is the same as in `running` was proven when that was loaded. 0, or -1 and errors. */
+GW_MUSTUSE int gather_prove(struct gather *g);
 
 #endif

@@ -102,15 +102,18 @@ int loader_gather(struct loader *l, const char *running_dir, const struct secret
     l->secrets = secrets_writer_new(salt);
     struct gather g = {.conf = l->conf,
                        .out = l->secrets,
+                       .running = running,
                        .hash = crypto_hash_new(),
                        .errs = &l->errs,
                        .run_programs = true,
                        .now_us = clock_wall_us()};
     crypto_hash_update(g.hash, salt, sizeof salt); /* it will lie beside the references */
     hash_entries(l, g.hash);
-    int rc = gather_secrets(&g, running);
+    int rc = gather_secrets(&g);
     crypto_hash_final(g.hash, l->hash);
     crypto_hash_free(g.hash);
+    if (rc == 0 && !(running && loader_is_unchanged(l)))
+        rc = gather_prove(&g);
     return rc;
 }
 

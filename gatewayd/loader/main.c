@@ -130,8 +130,7 @@ static int prepare(struct child *c, struct loader *l)
     struct ipc_msg m = {0};
     struct buf diff;
     int secrets_fd;
-    if (describe(l, &m.prepared) < 0 ||
-        loader_write(l, c->reload ? "reload" : "start", &secrets_fd) < 0)
+    if (describe(l, &m.prepared) < 0 || loader_write(l, c->by, &secrets_fd) < 0)
         return -1;
     buf_init(&diff, IPC_TEXT_MAX_BYTES);
     loader_diff(l, &diff);
