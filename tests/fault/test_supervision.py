@@ -44,7 +44,7 @@ def test_a_child_that_joins_late_gets_the_new_generation(gateway):
     for number in range(5):
         gateway.write_ini({"model:late": {"targets": f"mock/late-{number}"}})
         gateway.sighup()
-        os.kill(gateway.pids("worker")[number % 2], signal.SIGKILL)
+        os.kill(wait_until(lambda: gateway.pids("worker"), "a worker")[0], signal.SIGKILL)
 
     def settled():
         status = gateway.gwctl_json("status")
