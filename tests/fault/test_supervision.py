@@ -1,5 +1,6 @@
 """What the master does about its children, read off the events in its log."""
 
+import contextlib
 import os
 import signal
 from datetime import datetime
@@ -44,13 +45,16 @@ def test_a_child_that_joins_late_gets_the_new_generation(gateway):
     for number in range(5):
         gateway.write_ini({"model:late": {"targets": f"mock/late-{number}"}})
         gateway.sighup()
-        os.kill(wait_until(lambda: gateway.pids("worker"), "a worker")[0], signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the one that was killed before
+            os.kill(wait_until(lambda: gateway.pids("worker"), "a worker")[0], signal.SIGKILL)
 
     def settled():
         status = gateway.gwctl_json("status")
         workers = gateway.gwctl_json("workers")
         rows = workers["workers"] if isinstance(workers, dict) else workers
         return status["workers_ready"] == 2 and all(row["generation"] == status["generation"] for row in rows)
+    wait_until(settled, "every worker to serve the newest generation")
+    gateway.reload()  # a death in the middle of building fails the reload that it hits
     wait_until(settled, "every worker to serve the newest generation")
     assert gateway.chat(model="late").status == 200
 
