@@ -229,8 +229,8 @@ static bool connection_reusable(const struct attempt *a)
 /* The answer is through, the body's end isn't: wait for it a moment, to keep the connection. */
 static bool enter_tail(struct attempt *a)
 {
-    if (a->end != END_ANSWERED || !a->is_stream || a->body.done || !a->res.keep_alive ||
-        a->poisoned || a->res.framing == HTTP_BODY_CLOSE)
+    if (a->end != END_ANSWERED || !a->is_stream || !a->sent_all || a->body.done ||
+        !a->res.keep_alive || a->poisoned || a->res.framing == HTTP_BODY_CLOSE)
         return false;
     attempt_set_state(a, ATTEMPT_TAIL);
     uconn_want_read(a->uc, true);
@@ -241,7 +241,7 @@ static bool enter_tail(struct attempt *a)
 void attempt_finish(struct attempt *a, enum attempt_end end, const char *why)
 {
     struct req *r = a->req;
-    if (a->state == ATTEMPT_ENDED || a->state == ATTEMPT_TAIL)
+    if (attempt_is_over(a))
         return;
     a->end = end;
     snprintf(a->why, sizeof a->why, "%s", why);

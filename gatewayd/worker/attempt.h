@@ -83,6 +83,12 @@ struct attempt {
     const char *money_state; /* of the record; NULL: none was written */
 };
 
+/* Its outcome stands. In TAIL that is so too: only the connection goes on. */
+static inline bool attempt_is_over(const struct attempt *a)
+{
+    return a->state == ATTEMPT_ENDED || a->state == ATTEMPT_TAIL;
+}
+
 enum attempt_started {
     ATTEMPT_STARTED,
     ATTEMPT_NO_SLOT, /* no free slot in the money segment: 503, nothing was sent */

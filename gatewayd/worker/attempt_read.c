@@ -465,7 +465,7 @@ static void feed_waiting_head(struct attempt *a, char *p, size_t n)
     const char *from = kept ? a->in.data : p;
     size_t have = kept ? a->in.len : n;
     size_t used = feed_head(a, from, have);
-    if (a->state == ATTEMPT_ENDED || a->state == ATTEMPT_TAIL)
+    if (attempt_is_over(a))
         return;
     if (used == 0) {
         if (!kept && buf_append(&a->in, p, n) < 0)

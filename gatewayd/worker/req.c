@@ -373,7 +373,7 @@ static enum req_step step_try(struct req *r)
 
 static enum req_step step_wait_head(struct req *r)
 {
-    if (!r->attempt || r->attempt->state != ATTEMPT_ENDED)
+    if (!r->attempt || !attempt_is_over(r->attempt))
         return REQ_STEP_WAIT;
     req_answer_attempt_ended(r);
     return REQ_STEP_MORE;
