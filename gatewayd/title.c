@@ -29,19 +29,28 @@ static char *contiguous_end(char *end, char **strings)
     return end;
 }
 
+/* Both blocks stay for the life of the process, also when variables are taken out. */
+static void move_environment(void)
+{
+    static char **pointers, *strings;
+    size_t n = 0, n_bytes = 0;
+    for (; environ[n]; n++)
+        n_bytes += strlen(environ[n]) + 1;
+    pointers = gw_xcalloc(n + 1, sizeof *pointers);
+    char *to = strings = gw_xmalloc(n_bytes + 1);
+    for (size_t i = 0; i < n; i++) {
+        pointers[i] = to;
+        to = stpcpy(to, environ[i]) + 1;
+    }
+    environ = pointers;
+}
+
 void title_init(int argc, char **argv)
 {
     if (argc < 1 || area.start)
         return;
     char *end = contiguous_end(contiguous_end(argv[0], argv), environ);
-    size_t n = 0;
-    while (environ[n])
-        n++;
-    static char **copy; /* stays reachable for leak checkers */
-    copy = gw_xcalloc(n + 1, sizeof *copy);
-    for (size_t i = 0; i < n; i++)
-        copy[i] = gw_xstrdup(environ[i]);
-    environ = copy;
+    move_environment();
     area.start = argv[0];
     area.room = (size_t)(end - argv[0]);
 }
