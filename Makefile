@@ -50,7 +50,7 @@ COMMON_LIBS   := -llmdb -linih -lcrypto -lpthread
 GATEWAYD_LIBS := -levent_core -lhttp_parser -lssl -lcares $(COMMON_LIBS)
 GWCTL_LIBS    := -lcurl $(COMMON_LIBS)
 MOCKLLM_LIBS  := -lssl -lcrypto -lpthread
-UNIT_LIBS     := -lcmocka $(GATEWAYD_LIBS)
+UNIT_LIBS     := -lcmocka -lcurl $(GATEWAYD_LIBS)
 
 COMMON_SRC   := $(wildcard common/*.c)
 GATEWAYD_SRC := $(wildcard gatewayd/*.c gatewayd/*/*.c)
@@ -66,6 +66,7 @@ GWCTL_OBJ    := $(call obj,$(GWCTL_SRC))
 MOCKLLM_OBJ  := $(call obj,$(MOCKLLM_SRC))
 LIBGW        := $(B)/libgw.a
 LIBGATEWAYD  := $(B)/libgatewayd.a
+LIBGWCTL     := $(B)/libgwctl.a
 UNIT_BIN     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 
@@ -90,13 +91,16 @@ $(LIBGW): $(COMMON_OBJ)
 $(LIBGATEWAYD): $(filter-out $(OBJ)/gatewayd/main.o,$(GATEWAYD_OBJ))
 	@rm -f $@
 	ar rcs $@ $^
+$(LIBGWCTL): $(filter-out $(OBJ)/gwctl/main.o,$(GWCTL_OBJ))
+	@rm -f $@
+	ar rcs $@ $^
 
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # One cmocka program a file; it links whatever it needs of the two libraries.
-$(B)/unit/%: $(OBJ)/tests/unit/%.o $(LIBGATEWAYD) $(LIBGW)
+$(B)/unit/%: $(OBJ)/tests/unit/%.o $(LIBGWCTL) $(LIBGATEWAYD) $(LIBGW)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(UNIT_LIBS)
 unit: $(UNIT_BIN) ## unit tests (VARIANT=asan for that build)
