@@ -237,6 +237,7 @@ class Connection:
         Ends at the last chunk (or the end of a close-delimited body); raises Closed where the
         stream was cut.
         """
+        assert head.header("content-length") is None, f"not a stream: {head}"
         is_chunked = (head.header("transfer-encoding") or "").lower() == "chunked"
         pending = b""
         while True:

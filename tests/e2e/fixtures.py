@@ -61,8 +61,7 @@ def make_gateway(request, tmp_path, mock, make_mock):
     try:
         passed = getattr(request.node, "report_call", None)
         if passed is not None and passed.passed:
-            for gateway in made:
-                check_after(gateway, [mock, *make_mock.made], request.node.get_closest_marker("no_reconcile"))
+            check_after(made, [mock, *make_mock.made], request.node.get_closest_marker("no_reconcile"))
         for gateway in made:
             report = gateway.sanitizer_reports()
             assert not report, report
@@ -76,13 +75,17 @@ def gateway(make_gateway):
     return make_gateway()
 
 
-def check_after(gateway, mocks, no_reconcile):
-    if gateway.process is not None and gateway.process.poll() is None and gateway.is_ready():
+def check_after(gateways, mocks, no_reconcile):
+    running = [gateway for gateway in gateways
+               if gateway.process is not None and gateway.process.poll() is None and gateway.is_ready()]
+    for gateway in running:
         gateway.wait_idle()
-        if has_ledger() and not no_reconcile:
-            reconcile(gateway, mocks)
+    if running and len(running) == len(gateways) and has_ledger() and not no_reconcile:
+        reconcile(running, mocks)
+    for gateway in running:
         gateway.stop()
-    check_secrets(gateway)
+    for gateway in gateways:
+        check_secrets(gateway)
 
 
 def check_secrets(gateway):

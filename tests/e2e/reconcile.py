@@ -46,13 +46,13 @@ def differences(bill, ledger):
     return lines
 
 
-def reconcile(gateway, mocks):
+def reconcile(gateways, mocks):
     """Waits until bill and ledger agree; fails with what doesn't."""
     state = {}
 
     def agrees():
         bill = [entry for mock in mocks for entry in mock.bill() if entry["outcome"] != "refused"]
-        state.update(bill=bill, ledger=settled_records(gateway))
+        state.update(bill=bill, ledger=[record for gateway in gateways for record in settled_records(gateway)])
         state["differences"] = differences(bill, state["ledger"])
         return not state["differences"]
     try:

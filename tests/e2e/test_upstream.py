@@ -15,7 +15,8 @@ TWO_TARGETS = {"targets": "mock/first tier=1, mock/second tier=2", "retries": "2
 
 def stream_of(gateway, script, **members):
     """(head, events, whether the stream ended cleanly)."""
-    with gateway.stream(script, **members) as (connection, head):
+    # With a pace: what arrives in one piece with its fault is a plain 502 instead of a cut stream.
+    with gateway.stream(f"gap=10ms,{script}", **members) as (connection, head):
         events = []
         try:
             for event in connection.events(head):
@@ -224,8 +225,9 @@ def test_a_slow_drip_is_cut_by_the_total_deadline(make_gateway, mock):
 
 
 @pytest.mark.parametrize("idle", ["close", "next", "reset", "stray"])
-def test_a_pooled_connection_that_died_costs_no_request(gateway, mock, idle):
+def test_a_pooled_connection_that_died_costs_no_request(make_gateway, mock, idle):
     """Found before the request is sent where it can be; and never sent twice in silence."""
+    gateway = make_gateway(workers=1)
     assert gateway.chat(f"idle={idle}").status == 200
     if idle in ("close", "stray"):
         wait_until(lambda: mock.totals()["open"] == 0 or idle == "stray", "the provider to close")
@@ -238,7 +240,7 @@ def test_a_pooled_connection_that_died_costs_no_request(gateway, mock, idle):
     assert gateway.chat().status == 200
 
 
-@pytest.mark.parametrize("usage", ["null", "negative", "huge", "fraction", "string", "partial", "absent", "zero"])
+@pytest.mark.parametrize("usage", ["null", "negative", "huge", "fraction", "string", "partial", "absent"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_odd_usage_is_estimated(gateway, usage, stream):
     script = f"tokens=9,usage={usage}"
@@ -251,12 +253,20 @@ def test_odd_usage_is_estimated(gateway, usage, stream):
         assert answer.status == 200, answer
         request_id = answer.header("x-request-id")
     record, = wait_until(lambda: gateway.ledger_of(request_id), "the record")
-    if usage != "zero":
-        assert record["state"] == "estimated", record
-        assert record["output_tokens"] >= 1 and record["input_tokens"] >= 1
+    assert record["state"] == "estimated", record
+    assert record["output_tokens"] >= 1 and record["input_tokens"] >= 1
 
 
-@pytest.mark.parametrize("usage", ["every", "decreasing", "first", "last", "twice", "always"])
+@pytest.mark.no_reconcile("the provider bills something else than it says")
+@pytest.mark.parametrize("usage", ["zero", "twice"])
+def test_usage_is_what_the_provider_says(gateway, usage):
+    head, events, clean = stream_of(gateway, f"tokens=9,usage={usage}")
+    assert clean and events[-1] == b"data: [DONE]\n\n"
+    record, = wait_until(lambda: gateway.ledger_of(head.header("x-request-id")), "the record")
+    assert record["state"] == "settled"
+
+
+@pytest.mark.parametrize("usage", ["every", "decreasing", "first", "last", "always"])
 def test_usage_in_odd_places_of_a_stream(gateway, usage):
     head, events, clean = stream_of(gateway, f"tokens=9,usage={usage}")
     assert clean and events[-1] == b"data: [DONE]\n\n"
