@@ -99,14 +99,19 @@ static int64_t state_deadline(const struct conn *c)
     }
 }
 
-static void conn_set_state(struct conn *c, enum conn_state to)
+static void arm_state_deadline(struct conn *c)
 {
-    c->state = to;
     int64_t at = state_deadline(c);
     if (at >= 0)
         worker_arm(c->w, &c->timer, at);
     else
         worker_cancel(c->w, &c->timer);
+}
+
+static void conn_set_state(struct conn *c, enum conn_state to)
+{
+    c->state = to;
+    arm_state_deadline(c);
 }
 
 /* ---- birth and death ---- */
@@ -119,6 +124,13 @@ static void free_conn(struct later *l)
     free(c);
 }
 
+/* Whether an orderly end could be taken for that of the answer: HTTP/1.0 has no other. */
+static bool must_be_seen_cut(const struct conn *c)
+{
+    return conn_pending(c) > 0 ||
+           (c->http10 && (c->cut || (c->req && c->req->bytes_to_client > 0)));
+}
+
 static void conn_close(struct conn *c)
 {
     if (c->state == CONN_CLOSED)
@@ -128,7 +140,10 @@ static void conn_close(struct conn *c)
     want_write(c, false);
     worker_cancel(w, &c->timer);
     c->state = CONN_CLOSED;
-    io_close(&c->io);
+    if (must_be_seen_cut(c))
+        io_abort(&c->io);
+    else
+        io_close(&c->io);
     list_del(&c->node);
     w->n_conns--;
     worker_account(w, &c->in_held, 0);
@@ -221,6 +236,11 @@ static void mark_lost(struct conn *c)
 
 static bool keep_rest(struct conn *c, const struct iovec *iov, int n_iov, size_t skip)
 {
+    /* A slow client may never take all that waits: what it took has to go all the same. */
+    if (c->out_at >= c->out.len / 2) {
+        buf_consume(&c->out, c->out_at);
+        c->out_at = 0;
+    }
     for (int i = 0; i < n_iov; i++) {
         size_t n = iov[i].iov_len;
         size_t from = GW_MIN(skip, n);
@@ -269,7 +289,7 @@ static void out_emptied(struct conn *c)
         buf_release(&c->out);
     worker_account(c->w, &c->out_held, c->out.cap);
     want_write(c, false);
-    worker_cancel(c->w, &c->timer);
+    arm_state_deadline(c);
 }
 
 /* True while the connection is sound. */
@@ -326,7 +346,7 @@ static void next_request(struct conn *c)
 /* The answer is with the socket and the request is gone. */
 static void answered(struct conn *c)
 {
-    if (c->lost)
+    if (c->lost || (c->cut && c->http10))
         conn_close(c);
     else if (c->close_after)
         linger(c);
@@ -334,31 +354,28 @@ static void answered(struct conn *c)
         next_request(c);
 }
 
-void conn_finish(struct conn *c)
+static void end_request(struct conn *c)
 {
     c->req = NULL;
-    if (c->w->mode != WORKER_SERVING)
-        c->close_after = true;
     if (c->lost || conn_pending(c) == 0)
         answered(c);
     else
         c->state = CONN_BUSY; /* without a request: on_write_event goes on when all is written */
 }
 
+void conn_finish(struct conn *c)
+{
+    if (c->w->mode != WORKER_SERVING)
+        c->close_after = true;
+    end_request(c);
+}
+
 void conn_abort(struct conn *c)
 {
     c->close_after = true;
+    c->cut = true;
     c->io.broken = true; /* no close_notify: a TLS client must see the cut as well */
-    c->req = NULL;
-    if (conn_pending(c) > 0)
-        flush_out(c);
-    struct linger hard = {.l_onoff = 1, .l_linger = 0};
-    if (c->http10 || c->lost || conn_pending(c) > 0)
-        setsockopt(c->io.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-    if (c->http10 || c->lost || conn_pending(c) > 0)
-        conn_close(c);
-    else
-        linger(c);
+    end_request(c);
 }
 
 /* ---- input ---- */
@@ -442,8 +459,8 @@ static void process_in(struct conn *c)
     if (c->state == CONN_CLOSED || c->state == CONN_LINGER)
         return;
     buf_consume(&c->in, used);
-    if (c->state == CONN_HEAD && c->eof)
-        conn_close(c);
+    if (c->eof && (c->state == CONN_HEAD || c->state == CONN_BODY))
+        conn_close(c); /* the rest won't come */
 }
 
 static void client_eof(struct conn *c)
@@ -601,6 +618,11 @@ static void on_write_event(evutil_socket_t fd, short what, void *arg)
     GW_REQUIRE(c->magic == CONN_MAGIC);
     if (c->state == CONN_TLS) {
         run_handshake(c);
+        return;
+    }
+    if (conn_pending(c) == 0) { /* TLS wanted to write in order to read */
+        want_write(c, false);
+        on_read_event(fd, what, arg);
         return;
     }
     bool sound = flush_out(c);

@@ -44,6 +44,7 @@ struct conn {
     bool close_after; /* no further request on this connection */
     bool eof;         /* the client has shut its sending side */
     bool lost;        /* nothing can be written any more */
+    bool cut;         /* the last answer is incomplete, which the client must see */
     bool tls;
     bool running; /* inside consume(): a finished request is followed there */
     bool http10;  /* of the current request */

@@ -817,5 +817,8 @@ int main(int argc, char **argv)
     setenv("GW_TEST_K2", "sk-two-0123456789", 1);
     signal(SIGPIPE, SIG_IGN);
     log_init("replay");
-    return _cmocka_run_group_tests("replay", tests, n, NULL, NULL);
+    int failed = _cmocka_run_group_tests("replay", tests, n, NULL, NULL);
+    if (argc < 2)
+        globfree(&found);
+    return failed;
 }
