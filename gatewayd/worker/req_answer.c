@@ -15,6 +15,8 @@
 
 #include <stdlib.h>
 
+enum { CONTENT_TYPE_MAX_BYTES = 256 };
+
 /* Of the provider's answer, what the client may see. Everything else stays here. */
 static const enum http_header_id passed_back[] = {HTTP_H_OPENAI_PROCESSING_MS};
 
@@ -68,9 +70,10 @@ static void send_whole(struct req *r, int status)
     size_t total = 0;
     for (int i = 1; i < n_iov; i++)
         total += iov[i].iov_len;
+    struct slice type = http_fields_get(&a->res.fields, HTTP_H_CONTENT_TYPE);
     struct reply_head rh = {
         .status = status,
-        .content_type = http_fields_get(&a->res.fields, HTTP_H_CONTENT_TYPE),
+        .content_type = type.n <= CONTENT_TYPE_MAX_BYTES ? type : SLICE_LIT("application/json"),
         .framing = REPLY_LENGTH,
         .length = total,
         .extra = answer_extra(a, extra, sizeof extra),
@@ -180,6 +183,7 @@ static void fail_with(struct req *r, const struct attempt *a)
     case END_FIRST_BYTE_TIMEOUT:
     case END_IDLE_TIMEOUT:
     case END_TOTAL_TIMEOUT:
+    case END_CLIENT_GONE_WHOLE: /* it had shut its sending side, and may be there all the same */
         req_fail(r, 504, "upstream_timeout", "the provider did not answer in time (%s)",
                  attempt_end_text(a->end));
         break;
