@@ -135,8 +135,11 @@ static enum money_err open_slot(struct attempt *a)
     return err;
 }
 
+/* Of a whole answer that was cut all that came counts: text in it can't be told from the rest. */
 static uint64_t output_bytes(const struct attempt *a)
 {
+    if (!a->is_stream && !a->body.done)
+        return a->body.data_bytes;
     return a->is_stream ? a->stream.output_bytes : a->answer.output_bytes;
 }
 
@@ -350,7 +353,11 @@ static void send_failed(struct attempt *a, enum io_status st)
         connect_fresh(a);
         return;
     }
-    attempt_finish(a, a->sent ? END_LOST : END_CONNECT_FAILED, st == IO_EOF ? "closed" : reason);
+    if (a->sent && st == IO_RESET) {
+        uconn_want_write(a->uc, false); /* it may have answered before: reading tells */
+        return;
+    }
+    attempt_finish(a, a->sent ? END_LOST : END_CONNECT_FAILED, reason);
 }
 
 static void send_more(struct attempt *a)
@@ -434,8 +441,10 @@ void attempt_on_writable(struct attempt *a)
 {
     if (!a->sent_all && a->state != ATTEMPT_ENDED)
         send_more(a);
-    else
-        attempt_on_readable(a); /* TLS wanted to write in order to read */
+    else {
+        uconn_want_write(a->uc, false); /* TLS wanted to write in order to read */
+        attempt_on_readable(a);
+    }
 }
 
 void attempt_resume(struct attempt *a)

@@ -122,11 +122,11 @@ static size_t feed_head(struct attempt *a, const char *p, size_t n)
 static enum attempt_end classify(const struct attempt *a)
 {
     enum attempt_end end = outcome_of_status(a->res.status);
-    if (end == END_CALLER_ERROR && a->fault == DIALECT_FAULT_INVALID_KEY)
+    /* The account behind the credential is spent: not a matter of waiting, and not the caller's. */
+    bool spent = a->res.status == 402 || a->fault == DIALECT_FAULT_QUOTA;
+    if (end == END_CALLER_ERROR && (spent || a->fault == DIALECT_FAULT_INVALID_KEY))
         return END_CREDENTIAL_REFUSED;
-    if (a->res.status == 429 && a->fault == DIALECT_FAULT_QUOTA)
-        return END_CREDENTIAL_REFUSED; /* spent for good, not a matter of waiting */
-    return end;
+    return a->res.status == 429 && spent ? END_CREDENTIAL_REFUSED : end;
 }
 
 static void whole_complete(struct attempt *a, struct slice body)
@@ -333,21 +333,22 @@ static bool hold_back(struct attempt *a, struct slice out)
     return !a->data_seen && buf_append(&a->held, out.p, out.n) == 0;
 }
 
-static struct slice with_held(struct attempt *a, struct outgoing *o)
+static bool send_on(struct attempt *a, struct slice out, bool last)
 {
-    struct slice out;
-    if (a->held.len == 0 && o->stage->len == 0) {
-        out = slice_of(o->run, o->run_n);
-    } else {
-        (void)out_flush_run(o);
-        out = buf_slice(o->stage);
-    }
-    if (a->held.len && a->data_seen) {
-        if (buf_append(&a->held, out.p, out.n) < 0)
-            return out;
-        out = buf_slice(&a->held);
-    }
-    return out;
+    struct req *r = a->req;
+    bool ok = a->held.len == 0 || req_answer_stream(r, buf_slice(&a->held));
+    a->held.len = 0;
+    if (last)
+        return ok && req_answer_stream_end(r, out);
+    return ok && (out.n == 0 || req_answer_stream(r, out));
+}
+
+static struct slice out_bytes(struct outgoing *o)
+{
+    if (o->stage->len == 0)
+        return slice_of(o->run, o->run_n);
+    (void)out_flush_run(o);
+    return buf_slice(o->stage);
 }
 
 enum stream_turn { STREAM_GOES_ON, STREAM_COMPLETE, STREAM_FAILED, STREAM_CUT };
@@ -368,14 +369,12 @@ static void stream_out(struct attempt *a, struct outgoing *o)
     bool committed = r->bytes_to_client > 0;
     /* An error before anything went out is another try's chance. */
     bool silent = !committed && (turn == STREAM_FAILED || turn == STREAM_CUT);
-    struct slice out = with_held(a, o);
+    struct slice out = out_bytes(o);
     bool ok = true;
     if (turn == STREAM_COMPLETE)
-        ok = req_answer_stream_end(r, out);
-    else if (out.n && !silent && !hold_back(a, out))
-        ok = req_answer_stream(r, out);
-    if (a->data_seen)
-        a->held.len = 0;
+        ok = send_on(a, out, true);
+    else if (!silent && !hold_back(a, out))
+        ok = send_on(a, out, false);
     note_progress(a);
     if (turn == STREAM_COMPLETE)
         attempt_finish(a, END_ANSWERED, "");
@@ -387,6 +386,20 @@ static void stream_out(struct attempt *a, struct outgoing *o)
         attempt_finish(a, END_CLIENT_GONE_STREAM, "client gone");
     else
         pause_if_slow(a);
+}
+
+/* The body is through and these bytes lack the blank line that ends an event. They are taken for
+ * one only if they complete the stream: a cut one's error event must not be glued to them. */
+static void take_unfinished(struct attempt *a, struct outgoing *o, const char *p, size_t n)
+{
+    struct outgoing before = *o;
+    size_t staged = o->stage->len;
+    struct sse_event ev;
+    if (turn_of(a) == STREAM_CUT && sse_reader_finish(&a->sse, p, n, &ev) == SSE_EVENT &&
+        take_event(a, o, &ev) && turn_of(a) == STREAM_COMPLETE)
+        return;
+    *o = before;
+    o->stage->len = staged;
 }
 
 /* p is the worker's scratch: the framing is taken out in place. */
@@ -418,6 +431,7 @@ static void feed_stream(struct attempt *a, char *p, size_t n)
         attempt_finish(a, END_CUT, http_body_reason(&a->body));
         return;
     }
+    take_unfinished(a, &o, from + used, n_data - used);
     bool over = turn_of(a) != STREAM_GOES_ON;
     /* stream_out may end the request and free nothing before the loop turn is over: `from` stays
      * valid in it. */
@@ -516,6 +530,7 @@ static void connection_ended(struct attempt *a, enum io_status st)
     else if (st == IO_EOF && a->body.done) {
         struct outgoing o = {.stage = &a->w->stage};
         o.stage->len = 0;
+        take_unfinished(a, &o, a->in.data, a->in.len);
         stream_out(a, &o);
     } else
         attempt_finish(a, END_CUT, st == IO_EOF ? "closed inside the answer" : reason);
