@@ -29,9 +29,10 @@ struct client *client_new(const char *socket_path, const char *url, const char *
     c->socket_path = socket_path ? gw_xstrdup(socket_path) : NULL;
     if (token) {
         static const char head[] = "Authorization: Bearer ";
-        c->authorization = gw_xmalloc(sizeof(head) + strlen(token));
-        strcpy(c->authorization, head);
-        strcat(c->authorization, token);
+        size_t n_token = strlen(token);
+        c->authorization = gw_xmalloc(sizeof(head) + n_token);
+        memcpy(c->authorization, head, sizeof(head) - 1);
+        memcpy(c->authorization + sizeof(head) - 1, token, n_token + 1);
     }
     GW_REQUIRE(curl_global_init(CURL_GLOBAL_DEFAULT) == 0);
     c->curl = curl_easy_init();

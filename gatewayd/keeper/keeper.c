@@ -9,6 +9,7 @@
 #include "gatewayd/keeper/keeper.h"
 
 #include "common/check.h"
+#include "common/clock.h"
 #include "common/keystore.h"
 #include "common/log.h"
 #include "gatewayd/keeper/admin.h"
@@ -17,10 +18,11 @@
 #include "gatewayd/keeper/reloads.h"
 #include "gatewayd/net/tls.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { STALE_READERS_S = 30 };
+enum { STALE_READERS_S = 30, ORPHAN_LOOK_US = 50 * 1000 };
 
 /* ---- generations ---- */
 
@@ -200,6 +202,37 @@ static void keeper_result(struct child *c, uint32_t id, bool ok, const char *tex
     reloads_result(k->reloads, id, ok, text);
 }
 
+/* ---- without a master ---- */
+
+static bool workers_live(const struct control_shm *c)
+{
+    for (unsigned i = 0; i < CONTROL_MAX_WORKERS; i++) {
+        pid_t pid = (pid_t)atomic_load(&c->slot[i].pid);
+        if (pid > 0 && atomic_load(&c->slot[i].incarnation) && kill(pid, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void on_orphan_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct keeper *k = arg;
+    if (clock_mono_us() >= k->leave_at_us || !workers_live(k->child->control))
+        child_exit(k->child, CHILD_EXIT_OK);
+}
+
+/* Leaves last: what the workers settle in their last seconds is still written, and a new master,
+ * which waits for us, finds the ledger complete. */
+static void keeper_orphaned(struct child *c, int64_t deadline_us)
+{
+    struct keeper *k = c->arg;
+    k->leave_at_us = deadline_us;
+    admin_server_listen(k->admin, NULL, 0, k->running->conf);
+    k->orphan_timer = event_new(c->base, -1, EV_PERSIST, on_orphan_timer, k);
+    GW_REQUIRE(k->orphan_timer != NULL);
+    event_add(k->orphan_timer, &(struct timeval){.tv_usec = ORPHAN_LOOK_US});
+}
+
 /* ---- life ---- */
 
 static int open_stores(struct keeper *k, struct errbuf *e)
@@ -255,6 +288,8 @@ static void keeper_close(struct keeper *k)
     dns_free(k->dns);
     if (k->stale_timer)
         event_free(k->stale_timer);
+    if (k->orphan_timer)
+        event_free(k->orphan_timer);
     keeper_gen_unref(k->running);
     keeper_gen_unref(k->built);
     store_reader_free(k->state_reader);
@@ -272,6 +307,7 @@ int keeper_main(struct child *c)
         .build = keeper_build,
         .swap = keeper_swap,
         .discard = keeper_discard,
+        .orphaned = keeper_orphaned,
         .child_died = keeper_child_died,
         .result = keeper_result,
     };

@@ -52,6 +52,8 @@ struct keeper {
     struct reloads *reloads;
     struct ledger_writer *ledger;
     struct event *stale_timer;
+    struct event *orphan_timer; /* once the master is gone */
+    int64_t leave_at_us;
 };
 
 #endif
