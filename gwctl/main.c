@@ -5,6 +5,7 @@
 
 #include "gwctl/client.h"
 
+#include <errno.h>
 #include <signal.h>
 
 int main(int argc, char **argv)
@@ -22,8 +23,9 @@ int main(int argc, char **argv)
     }
     client_free(ctl.client);
     if (fflush(stdout) != 0 && code == CTL_DONE) {
-        perror("gwctl: writing the answer");
         code = CTL_REFUSED;
+        if (errno != EPIPE) /* `gwctl ... | head` is no fault */
+            perror("gwctl: writing the answer");
     }
     return code;
 }

@@ -17,16 +17,19 @@ _gwctl()
     esac
     local offered=''
     case $command in
-    '') offered='status workers reload config keys ledger drain resume --socket --url --token-file --json --help' ;;
-    config) [ -n "$sub" ] || offered='check show diff'
+    '') offered='status workers dns reload drain resume config keys usage ledger audit version help --socket --url --token-file -c --json --csv --help' ;;
+    config) [ -n "$sub" ] || offered='check show diff history'
             [ "$sub" != check ] || { mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return; } ;;
     keys) case $sub in
           '') offered='create list show update disable enable rotate delete import export' ;;
-          create | update) offered='--name --team --models --expires --json' ;;
+          create | update) offered='--name --team --customer --models --expires --tags --metadata --json' ;;
           rotate) offered='--grace --json' ;;
           import) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
           *) offered='--json --csv' ;;
           esac ;;
+    usage) offered='--by --since --until --json --csv' ;;
+    ledger) offered='--key --model --since --until --limit --verify --json --csv' ;;
+    audit) offered='--limit --json --csv' ;;
     *) offered='--json' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$offered" -- "$cur")
