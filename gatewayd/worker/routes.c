@@ -51,13 +51,14 @@ enum route_result route_find(enum http_method_id method, struct slice path,
                              const struct route **out, struct slice *model)
 {
     *model = slice_of(NULL, 0);
-    if (!strip_deployment(&path, model))
-        strip_prefix(&path, SLICE_LIT("/openai"));
+    bool deployment = strip_deployment(&path, model);
+    bool aliased = deployment || strip_prefix(&path, SLICE_LIT("/openai"));
     if (method == HTTP_M_HEAD)
         method = HTTP_M_GET;
     *out = NULL;
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
-        if (!matches(&routes[i], path, model))
+        if ((deployment && routes[i].metering == ROUTE_UNMETERED) ||
+            (aliased && routes[i].auth == ROUTE_AUTH_PUBLIC) || !matches(&routes[i], path, model))
             continue;
         *out = &routes[i];
         return routes[i].method == method ? ROUTE_FOUND : ROUTE_NO_METHOD;

@@ -1,0 +1,137 @@
+/*
+ * test_routes.c: what each path means, every alias, and what must not match.
+ */
+#include "gatewayd/worker/routes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static const struct match {
+    enum http_method_id method;
+    const char *path;
+    enum route_result result;
+    enum route_id id;
+    const char *model; /* NULL: none */
+} matches[] = {
+    {HTTP_M_GET, "/healthz", ROUTE_FOUND, ROUTE_HEALTHZ, NULL},
+    {HTTP_M_HEAD, "/healthz", ROUTE_FOUND, ROUTE_HEALTHZ, NULL},
+    {HTTP_M_GET, "/readyz", ROUTE_FOUND, ROUTE_READYZ, NULL},
+    {HTTP_M_POST, "/v1/chat/completions", ROUTE_FOUND, ROUTE_CHAT, NULL},
+    {HTTP_M_POST, "/chat/completions", ROUTE_FOUND, ROUTE_CHAT, NULL},
+    {HTTP_M_POST, "/openai/v1/chat/completions", ROUTE_FOUND, ROUTE_CHAT, NULL},
+    {HTTP_M_POST, "/openai/chat/completions", ROUTE_FOUND, ROUTE_CHAT, NULL},
+    {HTTP_M_POST, "/openai/deployments/gpt-4o/chat/completions", ROUTE_FOUND, ROUTE_CHAT, "gpt-4o"},
+    {HTTP_M_POST, "/v1/completions", ROUTE_FOUND, ROUTE_COMPLETIONS, NULL},
+    {HTTP_M_POST, "/completions", ROUTE_FOUND, ROUTE_COMPLETIONS, NULL},
+    {HTTP_M_POST, "/openai/deployments/d/completions", ROUTE_FOUND, ROUTE_COMPLETIONS, "d"},
+    {HTTP_M_POST, "/v1/embeddings", ROUTE_FOUND, ROUTE_EMBEDDINGS, NULL},
+    {HTTP_M_POST, "/embeddings", ROUTE_FOUND, ROUTE_EMBEDDINGS, NULL},
+    {HTTP_M_POST, "/openai/deployments/d/embeddings", ROUTE_FOUND, ROUTE_EMBEDDINGS, "d"},
+    {HTTP_M_GET, "/v1/models", ROUTE_FOUND, ROUTE_MODELS, NULL},
+    {HTTP_M_GET, "/models", ROUTE_FOUND, ROUTE_MODELS, NULL},
+    {HTTP_M_HEAD, "/openai/v1/models", ROUTE_FOUND, ROUTE_MODELS, NULL},
+    {HTTP_M_GET, "/v1/models/smart", ROUTE_FOUND, ROUTE_MODEL, "smart"},
+    {HTTP_M_GET, "/models/smart", ROUTE_FOUND, ROUTE_MODEL, "smart"},
+    {HTTP_M_GET, "/v1/models/openai/gpt-4o", ROUTE_FOUND, ROUTE_MODEL, "openai/gpt-4o"},
+
+    {HTTP_M_GET, "/v1/chat/completions", ROUTE_NO_METHOD, ROUTE_CHAT, NULL},
+    {HTTP_M_HEAD, "/v1/chat/completions", ROUTE_NO_METHOD, ROUTE_CHAT, NULL},
+    {HTTP_M_DELETE, "/v1/embeddings", ROUTE_NO_METHOD, ROUTE_EMBEDDINGS, NULL},
+    {HTTP_M_POST, "/v1/models", ROUTE_NO_METHOD, ROUTE_MODELS, NULL},
+    {HTTP_M_DELETE, "/v1/models/smart", ROUTE_NO_METHOD, ROUTE_MODEL, "smart"},
+    {HTTP_M_POST, "/healthz", ROUTE_NO_METHOD, ROUTE_HEALTHZ, NULL},
+};
+
+static const char *const nothing[] = {
+    "/",
+    "*",
+    "",
+    "/v1",
+    "/v1/",
+    "/v1/chat",
+    "/v1/chat/completions/",
+    "/v1/chat/completionsx",
+    "/v1/Chat/completions",
+    "/V1/chat/completions",
+    "/v2/chat/completions",
+    "/v1/v1/chat/completions",
+    "v1/chat/completions",
+    "/v1chat/completions",
+    "/openai",
+    "/openai/",
+    "/openaiv1/chat/completions",
+    "/openai/openai/v1/chat/completions",
+    "/openai/deployments",
+    "/openai/deployments/",
+    "/openai/deployments/d",
+    "/openai/deployments/d/",
+    "/openai/deployments//chat/completions",
+    "/openai/deployments/a/b/chat/completions",
+    "/openai/deployments/d/models",
+    "/openai/deployments/d/models/m",
+    "/openai/deployments/d/healthz",
+    "/openai/deployments/d/openai/chat/completions",
+    "/deployments/d/chat/completions",
+    "/v1/healthz",
+    "/v1/readyz",
+    "/openai/healthz",
+    "/healthz/",
+    "/v1/models/",
+    "/models/",
+    "/v1/modelsx",
+    "/admin/v1/status",
+    "/metrics",
+};
+
+static void paths_mean_what_the_table_says(void **state)
+{
+    for (size_t i = 0; i < ARRAY_LEN(matches); i++) {
+        const struct match *m = &matches[i];
+        const struct route *r = NULL;
+        struct slice model;
+        enum route_result res = route_find(m->method, slice_str(m->path), &r, &model);
+        if (res != m->result || !r || r->id != m->id)
+            fail_msg("%s", m->path);
+        if (!slice_eq_str(model, m->model))
+            fail_msg("%s: model `%.*s`", m->path, SLICE_FMT(model));
+    }
+}
+
+static void nothing_else_matches(void **state)
+{
+    static const enum http_method_id methods[] = {HTTP_M_GET, HTTP_M_POST, HTTP_M_HEAD};
+    for (size_t i = 0; i < ARRAY_LEN(nothing); i++)
+        for (size_t k = 0; k < ARRAY_LEN(methods); k++) {
+            const struct route *r;
+            struct slice model;
+            if (route_find(methods[k], slice_str(nothing[i]), &r, &model) != ROUTE_NO_PATH)
+                fail_msg("%s", nothing[i]);
+            assert_null(r);
+        }
+}
+
+static void what_reaches_a_provider_is_metered_and_needs_a_key(void **state)
+{
+    static const char *const metered[] = {"/v1/chat/completions", "/v1/completions",
+                                          "/v1/embeddings"};
+    const struct route *r;
+    struct slice model;
+    for (size_t i = 0; i < ARRAY_LEN(metered); i++) {
+        assert_int_equal(route_find(HTTP_M_POST, slice_str(metered[i]), &r, &model), ROUTE_FOUND);
+        assert_int_equal(r->metering, ROUTE_METERED);
+        assert_int_equal(r->auth, ROUTE_AUTH_KEY);
+    }
+    assert_int_equal(route_find(HTTP_M_GET, SLICE_LIT("/v1/models"), &r, &model), ROUTE_FOUND);
+    assert_int_equal(r->auth, ROUTE_AUTH_KEY);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths_mean_what_the_table_says),
+        cmocka_unit_test(nothing_else_matches),
+        cmocka_unit_test(what_reaches_a_provider_is_metered_and_needs_a_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
