@@ -176,6 +176,25 @@ static bool make_candidates(struct req *r)
     return false;
 }
 
+static bool credential_serves(const struct conf_credential *c, struct slice upstream_model)
+{
+    for (uint32_t i = 0; i < c->models.n; i++)
+        if (slice_eq(c->models.v[i], upstream_model))
+            return true;
+    return c->models.n == 0;
+}
+
+static bool add_credentials(struct req *r, struct conf_target *t)
+{
+    const struct conf_provider *p = t->provider;
+    const struct conf_credential **v = arena_alloc(&r->arena, p->n_credentials * sizeof *v);
+    for (uint32_t i = 0; v && i < p->n_credentials; i++)
+        if (credential_serves(p->credentials[i], t->upstream_model))
+            v[t->n_credentials++] = p->credentials[i];
+    t->credentials = v;
+    return t->n_credentials > 0;
+}
+
 /* `provider/upstream-model`, named by the caller. */
 static const struct conf_model *direct_model(struct req *r, struct slice name)
 {
@@ -191,11 +210,9 @@ static const struct conf_model *direct_model(struct req *r, struct slice name)
     struct slice own_name = arena_dup(&r->arena, name);
     if (!m || !t || !upstream.p || !own_name.p)
         return NULL;
-    *t = (struct conf_target){.provider = p,
-                              .upstream_model = upstream,
-                              .weight = 1,
-                              .credentials = p->credentials,
-                              .n_credentials = p->n_credentials};
+    *t = (struct conf_target){.provider = p, .upstream_model = upstream, .weight = 1};
+    if (!add_credentials(r, t))
+        return NULL;
     *m = *conf->direct_model;
     m->name = own_name;
     m->targets = t;
