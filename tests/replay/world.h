@@ -185,8 +185,9 @@ static void world_write_config(const char *text)
         abort();
     fprintf(f,
             "[gateway]\nlisten = 127.0.0.1:%u\nadmin = unix:%s/admin.sock\nstate_dir = %s\n"
-            "runtime_dir = %s\nworkers = 1\nauth = open\n%s",
-            world.listen_port, world.dir, world.dir, world.dir, text);
+            "runtime_dir = %s\nworkers = 1\n%s%s",
+            world.listen_port, world.dir, world.dir, world.dir,
+            strstr(text, "auth = keys") ? "" : "auth = open\n", text);
     fclose(f);
 }
 

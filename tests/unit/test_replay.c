@@ -18,7 +18,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-enum { MAX_PEERS = 32, MAX_PROVIDERS = 8, MAX_ARGS = 12, MAX_SCRIPTS = 512, SCRIPT_SECONDS = 120 };
+enum { MAX_PEERS = 32, MAX_PROVIDERS = 8, MAX_ARGS = 24, MAX_SCRIPTS = 512, SCRIPT_SECONDS = 120 };
 
 struct provider {
     char name[16];
