@@ -323,6 +323,10 @@ void conf_errors_add(struct conf_errors *errs, struct slice file, uint32_t line,
  * frees them. */
 struct conf_entries *conf_read_file(const char *path, struct conf_errors *errs);
 void conf_entries_free(struct conf_entries *entries);
+/* Where a setting of a section ("tls", "credential:openai") stands, for errors: its entry, else the
+ * head of its section, else NULL: it is a default. */
+const struct conf_entry *conf_entry_find(const struct conf_entries *entries, struct slice section,
+                                         struct slice key);
 
 /* Builds the snapshot; borrows nothing of `entries` beyond the call. Returns owned, or NULL and
  * every error. */

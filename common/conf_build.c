@@ -6,6 +6,7 @@
  */
 #include "common/conf_build.h"
 #include "common/check.h"
+#include "common/suggest.h"
 
 #include <stdlib.h>
 
@@ -100,6 +101,46 @@ static bool means_unset(const struct conf_row *row, const struct conf_entry *e)
            (row->type == CONF_SECRET || row->type == CONF_PEM || row->type == CONF_URL);
 }
 
+static void unknown(struct build *b, const struct conf_entry *at, const char *what,
+                    const struct suggest *near)
+{
+    if (near->best)
+        build_error(b, at, "unknown %s; did you mean `%s`?", what, near->best);
+    else
+        build_error(b, at, "unknown %s; docs/configuration.md has them all", what);
+}
+
+static void unknown_key(struct build *b, const struct section *s, const struct conf_entry *e)
+{
+    struct suggest near;
+    size_t n;
+    const struct conf_row *rows = conf_rows(&n);
+    suggest_init(&near, e->key);
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].section == s->kind)
+            suggest_try(&near, rows[i].name);
+    unknown(b, e, "key", &near);
+}
+
+static void unknown_section(struct build *b, const struct conf_entry *head)
+{
+    struct slice rest = head->section, kind = slice_trim(slice_split(&rest, ':'));
+    struct suggest near;
+    suggest_init(&near, kind);
+    for (int i = 0; i < CONF_N_SECTIONS; i++) {
+        const struct conf_section_info *info = conf_section_info(i);
+        if (slice_eq_str(kind, info->name)) {
+            build_error(b, head,
+                        info->named ? "`[%s]` needs a name: [%s:NAME]"
+                                    : "`[%s]` takes no name: write [%s]",
+                        info->name, info->name);
+            return;
+        }
+        suggest_try(&near, info->name);
+    }
+    unknown(b, head, "section", &near);
+}
+
 static void read_entry(struct build *b, struct section *s, const struct conf_entry *e,
                        const struct conf_row **row)
 {
@@ -107,7 +148,7 @@ static void read_entry(struct build *b, struct section *s, const struct conf_ent
     struct errbuf why;
     v.row = *row = conf_row_find(s->kind, e->key, &v.suffix);
     if (!v.row)
-        build_error(b, e, "unknown key; see the configuration reference");
+        unknown_key(b, s, e);
     else if (v.row->flags & CONF_LATER)
         build_error(b, e, "`%.*s` is not enforced by this version; remove it", SLICE_FMT(e->key));
     else if (v.suffix.n > CONF_NAME_MAX)
@@ -174,7 +215,7 @@ static void begin_section(struct build *b, const struct conf_entry *head, struct
 {
     struct section s = {.head = head, .entries = head + 1};
     if (!conf_section_parse(head->section, &s.kind, &s.name)) {
-        build_error(b, head, "unknown section; see the configuration reference");
+        unknown_section(b, head);
         return;
     }
     const struct conf_section_info *info = conf_section_info(s.kind);

@@ -6,6 +6,7 @@
  */
 #include "common/check.h"
 #include "common/conf.h"
+#include "common/conf_keys.h"
 #include "common/conf_value.h"
 #include "common/ini.h"
 
@@ -250,4 +251,30 @@ struct conf_entries *conf_read_file(const char *path, struct conf_errors *errs)
         return out;
     conf_entries_free(out);
     return NULL;
+}
+
+static bool is_section(const struct conf_entry *head, enum conf_section kind, struct slice name)
+{
+    enum conf_section k;
+    struct slice n;
+    return !head->key.n && conf_section_parse(head->section, &k, &n) && k == kind &&
+           slice_eq(n, name);
+}
+
+const struct conf_entry *conf_entry_find(const struct conf_entries *entries, struct slice section,
+                                         struct slice key)
+{
+    const struct conf_entry *e = entries->v, *end = e + entries->n;
+    enum conf_section kind;
+    struct slice name;
+    if (!conf_section_parse(section, &kind, &name))
+        return NULL;
+    while (e < end && !is_section(e, kind, name))
+        e++;
+    if (e == end)
+        return NULL;
+    for (const struct conf_entry *in = e + 1; in < end && in->key.n; in++)
+        if (slice_eq(in->key, key))
+            return in;
+    return e;
 }

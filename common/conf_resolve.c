@@ -6,6 +6,7 @@
  */
 #include "common/conf_addr.h"
 #include "common/conf_build.h"
+#include "common/suggest.h"
 
 #include <stdlib.h>
 
@@ -215,16 +216,30 @@ static void check_forwarded(struct build *b, struct conf_provider *p, const stru
                             never[j]);
 }
 
+static void unknown_kind(struct build *b, struct slice kind, const struct conf_entry *at)
+{
+    struct suggest near;
+    size_t n;
+    const struct provider_kind *kinds = provider_kinds(&n);
+    suggest_init(&near, kind);
+    for (size_t i = 0; i < n; i++)
+        suggest_try(&near, kinds[i].name);
+    if (near.best)
+        build_error(b, at, "unknown kind `%.*s`; did you mean `%s`?", SLICE_FMT(kind), near.best);
+    else
+        build_error(b, at,
+                    "unknown kind `%.*s`; docs/configuration.md has them all, and for a provider "
+                    "that speaks OpenAI's API there is `openai-compatible`",
+                    SLICE_FMT(kind));
+}
+
 static void resolve_kind(struct build *b, struct raw_provider *r, const struct section *s)
 {
     struct conf_provider *p = &r->pub;
     struct errbuf why;
     p->kind = provider_kind_find(r->kind);
     if (!p->kind) {
-        build_error(b, build_entry(b, s, "kind"),
-                    "unknown kind `%.*s`; see the configuration "
-                    "reference",
-                    SLICE_FMT(r->kind));
+        unknown_kind(b, r->kind, build_entry(b, s, "kind"));
         return;
     }
     if (p->kind->dialect == DIALECT_NONE) {

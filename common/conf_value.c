@@ -165,16 +165,19 @@ static int read_enum(const struct conf_row *row, struct slice s, int *out, struc
 {
     char list[256] = "";
     size_t at = 0;
+    const char *later = NULL;
     for (const struct conf_word *w = row->words; w->name; w++) {
-        if (slice_eq_str(s, w->name) && w->value < 0)
-            return err_set(e, "`%s` is not in this version", w->name);
-        if (slice_eq_str(s, w->name)) {
+        if (slice_eq_str(s, w->name) && w->value >= 0) {
             *out = w->value;
             return 0;
         }
+        if (slice_eq_str(s, w->name))
+            later = w->name;
         if (w->value >= 0 && at < sizeof list)
             at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", w->name);
     }
+    if (later)
+        return err_set(e, "`%s` is not in this version; there is: %s", later, list);
     return err_set(e, "expected one of: %s", list);
 }
 

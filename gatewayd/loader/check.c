@@ -19,7 +19,11 @@ int loader_check(const char *config_path)
     if (rc == 0) {
         static const uint8_t salt[CONFDB_SALT_BYTES]; /* nothing of it leaves this function */
         struct secrets_writer *out = secrets_writer_new(salt);
-        struct gather g = {.conf = l.conf, .out = out, .errs = &l.errs, .now_us = clock_wall_us()};
+        struct gather g = {.conf = l.conf,
+                           .entries = l.entries,
+                           .out = out,
+                           .errs = &l.errs,
+                           .now_us = clock_wall_us()};
         rc = gather_secrets(&g) < 0 || gather_prove(&g) < 0 ? -1 : 0;
         secrets_writer_free(out);
     }

@@ -8,11 +8,25 @@
 #include "gatewayd/loader/secret_source.h"
 #include "gatewayd/net/tls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { TICKET_KEY_BYTES = 64 };
+enum { TICKET_KEY_BYTES = 64, SECTION_BYTES = CONF_NAME_MAX + 32 };
 
 static const struct slice nowhere = {NULL, 0};
+
+static void fault(struct gather *g, struct slice section, struct slice key, const char *text)
+{
+    const struct conf_entry *at = conf_entry_find(g->entries, section, key);
+    conf_errors_add(g->errs, at ? at->file : nowhere, at ? at->line : 0, "[%.*s]%s%.*s: %s",
+                    SLICE_FMT(section), key.n ? " " : "", SLICE_FMT(key), text);
+}
+
+static struct slice section_of(const char *kind, struct slice name, char *out, size_t size)
+{
+    int n = snprintf(out, size, "%s%s%.*s", kind, name.n ? ":" : "", SLICE_FMT(name));
+    return slice_of(out, (size_t)n);
+}
 
 /* ---- reading ---- */
 
@@ -46,8 +60,9 @@ static void read_blob(struct gather *g, const struct conf_secret *s, enum secret
         return;
     char *p = secret_source_read(s->ref, class, &n, &why);
     if (!p) {
-        conf_errors_add(g->errs, nowhere, 0, "[%s%s%.*s] %s: %.*s %s", section, name.n ? ":" : "",
-                        SLICE_FMT(name), key, SLICE_FMT(s->ref), why.msg);
+        char place[SECTION_BYTES], text[sizeof why.msg + 4096];
+        snprintf(text, sizeof text, "%.*s %s", SLICE_FMT(s->ref), why.msg);
+        fault(g, section_of(section, name, place, sizeof place), slice_str(key), text);
         return;
     }
     hash_blob(g, s->blob, slice_of(p, n));
@@ -85,7 +100,9 @@ int gather_secrets(struct gather *g)
     read_blob(g, &c->tls.client_ca, SECRET_PUBLIC, "tls", nowhere, "client_ca");
     for (uint32_t i = 0; i < c->n_providers; i++) {
         const struct conf_provider *p = &c->providers[i];
-        read_blob(g, &p->ca, SECRET_PUBLIC, "provider", p->name, "ca_file");
+        bool own = !slice_eq(p->ca.blob, c->gateway.ca.blob);
+        read_blob(g, &p->ca, SECRET_PUBLIC, own ? "provider" : "gateway", own ? p->name : nowhere,
+                  "ca_file");
         read_blob(g, &p->client_certificate, SECRET_PUBLIC, "provider", p->name,
                   "client_certificate");
         read_blob(g, &p->client_key, SECRET_PRIVATE_KEY, "provider", p->name, "client_key");
@@ -108,6 +125,18 @@ static bool is_new(const struct gather *g, const struct conf_secret *s)
     return !g->running || !secrets_get(g->running, s->blob, &old) || !slice_eq(old.data, data);
 }
 
+/* What tls.h says begins with the key of the setting that is wrong. */
+static void proof_fault(struct gather *g, const char *kind, struct slice name, const char *said)
+{
+    char place[SECTION_BYTES];
+    struct slice text = slice_str(said), key = slice_split(&text, ':');
+    struct slice section = section_of(kind, name, place, sizeof place);
+    if (text.p)
+        fault(g, section, key, slice_trim(text).p);
+    else
+        fault(g, section, nowhere, said);
+}
+
 static struct tls_pem pem(const struct gather *g, const struct conf_secret *s, const char *setting)
 {
     struct tls_pem p = {.setting = setting};
@@ -126,9 +155,9 @@ static void prove_server(struct gather *g)
     static const char any_ticket[TICKET_KEY_BYTES];
     const struct conf_tls *c = &g->conf->tls;
     struct errbuf why;
-    struct tls_server_options o = {.certificate = pem(g, &c->certificate, "[tls] certificate"),
-                                   .key = pem(g, &c->key, "[tls] key"),
-                                   .client_ca = pem(g, &c->client_ca, "[tls] client_ca"),
+    struct tls_server_options o = {.certificate = pem(g, &c->certificate, "certificate"),
+                                   .key = pem(g, &c->key, "key"),
+                                   .client_ca = pem(g, &c->client_ca, "client_ca"),
                                    .ticket_secret = slice_of(any_ticket, sizeof any_ticket)};
     if (!is_new(g, &c->certificate) && !is_new(g, &c->key) && !is_new(g, &c->client_ca))
         return;
@@ -137,7 +166,7 @@ static void prove_server(struct gather *g)
         return;
     struct tls_ctx *ctx = tls_server_new(&o, &why);
     if (!ctx)
-        conf_errors_add(g->errs, nowhere, 0, "%s", why.msg);
+        proof_fault(g, "tls", nowhere, why.msg);
     tls_ctx_free(ctx);
 }
 
@@ -153,7 +182,7 @@ static void prove_client(struct gather *g, const struct conf_provider *p, struct
         return;
     struct tls_ctx *ctx = tls_client_new(&o, &why);
     if (!ctx)
-        conf_errors_add(g->errs, nowhere, 0, "[provider:%.*s] %s", SLICE_FMT(p->name), why.msg);
+        proof_fault(g, "provider", p->name, why.msg);
     tls_ctx_free(ctx);
 }
 
@@ -166,8 +195,9 @@ static struct tls_ca *prove_ca(struct gather *g, const struct conf_provider *p, 
         return NULL;
     struct tls_ca *ca = tls_ca_load(store, &why);
     *wrong = !ca;
+    bool own = !slice_eq(p->ca.blob, g->conf->gateway.ca.blob);
     if (!ca)
-        conf_errors_add(g->errs, nowhere, 0, "[provider:%.*s] %s", SLICE_FMT(p->name), why.msg);
+        proof_fault(g, own ? "provider" : "gateway", own ? p->name : nowhere, why.msg);
     return ca;
 }
 

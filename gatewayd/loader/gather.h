@@ -10,6 +10,7 @@
 
 struct gather {
     const struct conf *conf;
+    const struct conf_entries *entries; /* that conf was built of: errors name their lines */
     struct secrets_writer *out;
     const struct secrets *running; /* of the generation that serves, or NULL */
     struct crypto_hash *hash;      /* gets name and content of every blob; may be NULL */

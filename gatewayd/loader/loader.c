@@ -57,12 +57,13 @@ static void hash_entries(const struct loader *l, struct crypto_hash *h)
 /* Before anything is opened under the new directories. */
 static int check_dirs(struct loader *l, const char *running_dir)
 {
-    char text[1024];
     if (!running_dir || slice_eq_str(l->conf->gateway.state_dir, running_dir))
         return 0;
-    snprintf(text, sizeof text, "[gateway] state_dir: changes at a restart only; it is %s now",
-             running_dir);
-    return failed(l, text);
+    const struct conf_entry *at =
+        conf_entry_find(l->entries, SLICE_LIT("gateway"), SLICE_LIT("state_dir"));
+    conf_errors_add(&l->errs, at ? at->file : slice_of(NULL, 0), at ? at->line : 0,
+                    "[gateway] state_dir: changes at a restart only; it is %s now", running_dir);
+    return -1;
 }
 
 static int check_restart_only(struct loader *l)
@@ -101,6 +102,7 @@ int loader_gather(struct loader *l, const char *running_dir, const struct secret
         return -1;
     l->secrets = secrets_writer_new(salt);
     struct gather g = {.conf = l->conf,
+                       .entries = l->entries,
                        .out = l->secrets,
                        .running = running,
                        .hash = crypto_hash_new(),

@@ -256,13 +256,15 @@ static void bad_secrets_are_refused(void **state)
     expect_error("must be one line of printable ASCII");
     write_file("key", "sk-one", 0600);
     unsetenv("GW_TEST_KEY");
-    expect_error("[credential:d] secret: env:GW_TEST_KEY is not in the environment of gatewayd");
+    expect_error(
+        "gw.ini:19: [credential:d] secret: env:GW_TEST_KEY is not in the environment of gatewayd");
     setenv("GW_TEST_KEY", "sk-two", 1);
     write_pem("other.crt", "tls.key");
-    expect_error("tls");
+    expect_error("gw.ini:7: [tls] key: the key doesn't belong to the first certificate");
     write_pem("tls.crt", "tls.key");
     write_file("tls.crt", "garbage\n", 0600);
-    expect_error("ca_file");
+    expect_error("gw.ini:6: [tls] certificate: holds no certificate");
+    expect_error("gw.ini:10: [provider:p] ca_file: holds no certificate");
 }
 
 static void restart_only_settings_stay(void **state)
@@ -281,7 +283,8 @@ static void restart_only_settings_stay(void **state)
     loader_fini(&l);
     write_file("gw.ini", "[gateway]\nstate_dir = elsewhere\n", 0600);
     assert_int_equal(read_and_gather(&l, state_dir, NULL), -1);
-    assert_non_null(strstr(l.errs.v[0], "state_dir: changes at a restart only"));
+    assert_non_null(
+        strstr(l.errs.v[0], "gw.ini:2: [gateway] state_dir: changes at a restart only"));
     loader_fini(&l);
 }
 
