@@ -448,6 +448,14 @@ static void do_ends(void)
     send_bytes(SLICE_LIT("0\r\n\r\n"));
 }
 
+/* Each byte is a read of its own at the other end. */
+static void do_drips(void)
+{
+    struct slice all = args_from(2);
+    for (size_t i = 0; i < all.n; i++)
+        send_bytes(slice_of(all.p + i, 1));
+}
+
 static void do_pads(void)
 {
     size_t n = (size_t)arg_number(2);
@@ -528,6 +536,16 @@ static void do_streams(void)
     (void)world_wait(peer_has_data, who);
     must_equal(slice_of(who->data.data, GW_MIN(who->data.len, want.n)), want);
     buf_consume(&who->data, want.n);
+}
+
+/* skips N: of what is in chunks */
+static void do_skips(void)
+{
+    who->want = (size_t)arg_number(2);
+    (void)world_wait(peer_has_data, who);
+    if (who->data.len < who->want)
+        give_up("%zu bytes come", who->data.len);
+    buf_consume(&who->data, who->want);
 }
 
 static void do_last_chunk(void)
@@ -668,6 +686,7 @@ static const struct {
       {"event", do_event},
       {"ends", do_ends},
       {"pads", do_pads},
+      {"drips", do_drips},
       {"head", do_head},
       {"field", do_field},
       {"no-field", do_no_field},
@@ -676,6 +695,7 @@ static const struct {
       {"request", do_request},
       {"gets", do_gets},
       {"streams", do_streams},
+      {"skips", do_skips},
       {"last-chunk", do_last_chunk},
       {"quiet", do_quiet},
       {"eof", do_eof},
