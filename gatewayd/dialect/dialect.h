@@ -146,9 +146,11 @@ enum dialect_verdict {
 struct dialect_stream {
     enum dialect_op op;
     bool usage_injected;
-    bool done;     /* the terminator came: nothing may follow */
-    bool failed;   /* an error event came: the stream did not end well */
-    bool finished; /* some choice gave its finish_reason */
+    struct slice
+        model_alias; /* JSON string to stand in place of each event's model; n = 0: keep it */
+    bool done;       /* the terminator came: nothing may follow */
+    bool failed;     /* an error event came: the stream did not end well */
+    bool finished;   /* some choice gave its finish_reason */
     uint32_t events;
     uint32_t malformed; /* events that were no JSON object: passed on, not read */
     enum dialect_fault fault;

@@ -68,17 +68,27 @@ static bool is_terminator(struct slice data)
     return data.n >= 6 && data.n <= 16 && slice_eq_str(slice_trim(data), "[DONE]");
 }
 
-static enum dialect_verdict take_out_usage(const struct json_doc *d, const struct chunk *c,
-                                           struct splices *cuts)
+/* What was injected goes out again; true if that leaves nothing of the event. */
+static bool take_out_usage(const struct json_doc *d, const struct chunk *c, struct splices *cuts)
 {
     bool counts = json_type(d, c->usage) == JSON_OBJECT;
     bool no_choice = c->choices == JSON_NONE || json_is_null(d, c->choices) ||
                      (json_type(d, c->choices) == JSON_ARRAY && json_count(d, c->choices) == 0);
     if (counts && no_choice)
-        return DIALECT_DROP;
+        return true;
     if (edit_cut_members(d, JSON_ROOT, SLICE_LIT("usage"), cuts) < 0)
-        return DIALECT_PASS;
-    return DIALECT_REWRITE;
+        splices_reset(cuts);
+    return false;
+}
+
+/* A full list of cuts leaves the provider's name. */
+static void put_alias(const struct json_doc *d, uint32_t model, struct slice alias,
+                      struct splices *cuts)
+{
+    struct slice raw = json_raw(d, model);
+    uint32_t at = (uint32_t)(raw.p - d->text);
+    if (json_type(d, model) == JSON_STRING && splices_add(cuts, at, (uint32_t)raw.n, alias) < 0)
+        return;
 }
 
 enum dialect_verdict openai_stream_event(struct dialect_stream *s, struct json_doc *d,
@@ -107,7 +117,11 @@ enum dialect_verdict openai_stream_event(struct dialect_stream *s, struct json_d
         s->model_value = openai_span(d, c.model);
     read_choices(s, d, c.choices);
     openai_read_usage(d, c.usage, &s->usage);
-    if (!s->usage_injected || c.usage == JSON_NONE || s->failed != was_failed)
+    if (s->failed != was_failed)
         return DIALECT_PASS;
-    return take_out_usage(d, &c, cuts);
+    if (s->usage_injected && c.usage != JSON_NONE && take_out_usage(d, &c, cuts))
+        return DIALECT_DROP;
+    if (s->model_alias.n)
+        put_alias(d, c.model, s->model_alias, cuts);
+    return cuts->n ? DIALECT_REWRITE : DIALECT_PASS;
 }

@@ -136,10 +136,12 @@ static enum money_err open_slot(struct attempt *a)
 }
 
 /* Of a whole answer that was cut all that came counts: text in it can't be told from the rest. */
+/* A provider that has begun a whole answer has generated all of it: what came of a cut one says
+ * nothing about what is billed, so that is bounded by what was reserved. */
 static uint64_t output_bytes(const struct attempt *a)
 {
-    if (!a->is_stream && !a->body.done)
-        return a->body.data_bytes;
+    if (!a->is_stream && !a->answer_read)
+        return (uint64_t)a->reserved_usage[LEDGER_OUTPUT];
     return a->is_stream ? a->stream.output_bytes : a->answer.output_bytes;
 }
 
@@ -445,6 +447,14 @@ void attempt_on_writable(struct attempt *a)
         uconn_want_write(a->uc, false); /* TLS wanted to write in order to read */
         attempt_on_readable(a);
     }
+}
+
+void attempt_cancel(struct attempt *a)
+{
+    a->paused = false;
+    if (a->uc && a->sent_all)
+        attempt_on_readable(a);
+    attempt_finish(a, a->sent ? END_CLIENT_GONE_STREAM : END_CLIENT_GONE_UNSENT, "client gone");
 }
 
 void attempt_resume(struct attempt *a)

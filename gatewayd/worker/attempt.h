@@ -71,6 +71,7 @@ struct attempt {
     struct slice
         whole; /* the complete body: in `in`, or in the worker's scratch during the callback */
     struct dialect_response answer;
+    bool answer_read; /* `answer` is filled */
     enum dialect_fault fault;
     struct sse_reader sse;
     struct dialect_stream stream;
@@ -101,6 +102,9 @@ enum attempt_started attempt_start(struct req *r, const struct candidate *cand);
 /* Ends it: closes or keeps the connection, settles the slot, tells the request (req_run).
  * Idempotent. */
 void attempt_finish(struct attempt *a, enum attempt_end end, const char *why);
+/* The client is gone and nobody wants the rest: takes what has arrived, for the count, and closes.
+ */
+void attempt_cancel(struct attempt *a);
 /* The client takes bytes again. */
 void attempt_resume(struct attempt *a);
 /* Frees it (after ENDED; the request has taken what it needs). */

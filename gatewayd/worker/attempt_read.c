@@ -110,6 +110,7 @@ static size_t feed_head(struct attempt *a, const char *p, size_t n)
     if (a->is_stream) {
         sse_reader_init(&a->sse, SSE_MAX_EVENT_BYTES);
         dialect_openai.stream_init(&a->stream, a->req->ask.op, a->usage_injected);
+        a->stream.model_alias = req_answer_alias(a->req);
     } else {
         a->first_byte_us = a->last_read_us;
         worker_cancel(a->w, &a->timer);
@@ -145,6 +146,7 @@ static void whole_complete(struct attempt *a, struct slice body)
         attempt_finish(a, END_MALFORMED, "the body is not a JSON object");
         return;
     }
+    a->answer_read = true;
     a->fault = a->answer.fault;
     if (a->fault != DIALECT_FAULT_NONE)
         attempt_finish(a, END_STREAM_ERROR, "an error object in a 2xx answer");

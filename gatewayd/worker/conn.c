@@ -25,6 +25,8 @@ enum {
     CONN_MAGIC = 0x434f4e21,
     CONN_IN_MAX_BYTES = 128 * 1024,
     LINGER_US = 2000000,
+    /* A client that has shut its sending side is looked at this often: has it gone altogether? */
+    EOF_POLL_US = 50000,
     LINGER_MAX_BYTES = 4 * 1024 * 1024,
     /* A first read takes a head and an ordinary body; the rest of a large one is read to where it
        stays. */
@@ -94,6 +96,8 @@ static int64_t state_deadline(const struct conn *c)
         return now + h->body_timeout_us;
     case CONN_LINGER:
         return now + LINGER_US;
+    case CONN_BUSY:
+        return c->eof ? now + EOF_POLL_US : -1;
     default:
         return -1;
     }
@@ -463,16 +467,29 @@ static void process_in(struct conn *c)
         conn_close(c); /* the rest won't come */
 }
 
+/* A FIN says only that no more will be sent: that may be half a close, or the end of the client.
+ * What is written to the latter comes back as a reset, which the poll sees. */
 static void client_eof(struct conn *c)
 {
     c->eof = true;
     want_read(c, false);
-    if (c->state == CONN_BUSY && c->req)
+    if (c->state != CONN_BUSY) {
+        conn_close(c);
+        return;
+    }
+    if (conn_pending(c) == 0)
+        arm_state_deadline(c);
+    if (c->req)
         req_on_client_eof(c->req);
-    else if (c->state == CONN_BODY)
+    if (c->lost)
         conn_close(c);
-    else if (c->state != CONN_BUSY)
-        conn_close(c);
+}
+
+static bool was_reset(const struct conn *c)
+{
+    char byte;
+    return recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno != EAGAIN &&
+           errno != EINTR;
 }
 
 /* false: nothing more to read for now */
@@ -647,8 +664,10 @@ static void on_timer(struct wheel_timer *t)
     } else if (c->state == CONN_BODY) {
         c->close_after = true;
         req_body_failed(c->req, 408, "body_timeout", "the request body did not arrive in time");
+    } else if (c->state == CONN_BUSY && c->req && conn_pending(c) == 0 && !was_reset(c)) {
+        arm_state_deadline(c);
     } else {
-        conn_close(c); /* idle, handshake, linger, or a client that doesn't read */
+        conn_close(c); /* idle, handshake, linger, reset, or a client that doesn't read */
     }
 }
 

@@ -492,7 +492,7 @@ static void client_gone(struct req *r)
         r->reason = "client gone before a provider was asked";
         req_set_state(r, REQ_SETTLE);
     } else if (r->ask.stream || !a->sent) {
-        attempt_finish(a, a->sent ? END_CLIENT_GONE_STREAM : END_CLIENT_GONE_UNSENT, "client gone");
+        attempt_cancel(a);
         return;
     } else {
         int64_t drain_until = clock_mono_us() + r->model->abort_drain_us;
@@ -510,10 +510,23 @@ void req_on_client_lost(struct req *r)
         client_gone(r);
 }
 
+/* Makes a client that has gone altogether answer with a reset; one that still reads takes no
+ * notice. Before the answer's head that is an interim response, which any HTTP/1.1 client skips
+ * (RFC 9110 section 15.2); inside a stream a comment between events. */
+static void probe_client(struct req *r)
+{
+    static const char interim[] = "HTTP/1.1 102 Processing\r\n\r\n";
+    struct iovec iov = {(void *)interim, sizeof interim - 1};
+    if (r->streamed)
+        req_answer_stream(r, SLICE_LIT(":\n\n"));
+    else if (!r->http10)
+        conn_send(r->conn, &iov, 1);
+}
+
 void req_on_client_eof(struct req *r)
 {
     if (r->ask.stream)
-        client_gone(r);
+        probe_client(r);
     else if (r->attempt)
         worker_arm(r->w, &r->timer,
                    GW_MIN(clock_mono_us() + r->model->abort_drain_us, r->deadline_us));

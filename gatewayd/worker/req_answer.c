@@ -41,22 +41,28 @@ static void count_sent(struct req *r, int64_t bytes)
     r->bytes_to_client += bytes;
 }
 
-/* [model] response_model = alias: the caller's name in place of the provider's. */
-static size_t alias_model(struct req *r, const struct attempt *a, struct iovec iov[3], char *name,
-                          size_t cap)
+struct slice req_answer_alias(struct req *r)
 {
-    struct dialect_span at = a->answer.model_value;
+    char mem[DIALECT_NAME_BYTES * 6 + 2];
     struct json_writer w;
     size_t n;
-    jw_init_fixed(&w, name, cap);
+    if (r->model->response_model != CONF_RESPONSE_MODEL_ALIAS)
+        return slice_of(NULL, 0);
+    jw_init_fixed(&w, mem, sizeof mem);
     jw_str(&w, dialect_name_slice(&r->ask.model));
-    if (r->model->response_model != CONF_RESPONSE_MODEL_ALIAS || at.end == 0 ||
-        jw_finish(&w, &n) < 0) {
+    return jw_finish(&w, &n) == 0 ? arena_dup(&r->arena, slice_of(mem, n)) : slice_of(NULL, 0);
+}
+
+static int alias_model(struct req *r, const struct attempt *a, struct iovec iov[3])
+{
+    struct dialect_span at = a->answer.model_value;
+    struct slice alias = at.end ? req_answer_alias(r) : slice_of(NULL, 0);
+    if (alias.n == 0) {
         iov[0] = (struct iovec){(void *)a->whole.p, a->whole.n};
         return 1;
     }
     iov[0] = (struct iovec){(void *)a->whole.p, at.off};
-    iov[1] = (struct iovec){name, n};
+    iov[1] = (struct iovec){(void *)alias.p, alias.n};
     iov[2] = (struct iovec){(void *)(a->whole.p + at.end), a->whole.n - at.end};
     return 3;
 }
@@ -64,9 +70,9 @@ static size_t alias_model(struct req *r, const struct attempt *a, struct iovec i
 static void send_whole(struct req *r, int status)
 {
     const struct attempt *a = r->attempt;
-    char mem[REPLY_HEAD_BYTES], extra[512], name[DIALECT_NAME_BYTES * 6 + 2];
+    char mem[REPLY_HEAD_BYTES], extra[512];
     struct iovec iov[4];
-    int n_iov = 1 + (int)alias_model(r, a, iov + 1, name, sizeof name);
+    int n_iov = 1 + alias_model(r, a, iov + 1);
     size_t total = 0;
     for (int i = 1; i < n_iov; i++)
         total += iov[i].iov_len;

@@ -20,4 +20,8 @@ bool req_answer_stream_end(struct req *r, struct slice last);
  * uncleanly. */
 void req_answer_break(struct req *r);
 
+/* [model] response_model = alias: the caller's name as a JSON string (in the request's arena),
+ * which stands in place of the provider's in answers; else n = 0. */
+struct slice req_answer_alias(struct req *r);
+
 #endif

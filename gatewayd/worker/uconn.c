@@ -381,8 +381,19 @@ static void dial_fail(struct uconn *uc)
     attempt_on_connect_failed(owner, end, reason);
 }
 
+/* Of several addresses, the one that came furthest tells most: a bad certificate on the first is
+ * not forgotten because nobody listens on the second. */
 static void dial_note(struct uconn *uc, enum attempt_end end, const char *reason)
 {
+    static const enum attempt_end by_stage[] = {
+        END_NO_ADDRESS, END_CONNECT_TIMEOUT, END_CONNECT_FAILED, END_PROXY_FAILED, END_TLS_FAILED};
+    size_t had = 0, now = 0;
+    for (size_t i = 0; i < ARRAY_LEN(by_stage); i++) {
+        had = by_stage[i] == uc->dial->failure ? i : had;
+        now = by_stage[i] == end ? i : now;
+    }
+    if (now < had)
+        return;
     uc->dial->failure = end;
     snprintf(uc->dial->reason, sizeof uc->dial->reason, "%s", reason);
 }

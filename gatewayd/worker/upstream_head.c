@@ -74,13 +74,26 @@ static bool is_allowed(enum http_header_id id)
     return false;
 }
 
+/* RFC 9110 section 7.6.1: what Connection names is meant for this hop. */
+static bool is_named_by_connection(const struct http_fields *f, struct slice name)
+{
+    for (unsigned i = f->first[HTTP_H_CONNECTION]; i != HTTP_NO_FIELD; i = f->f[i].next) {
+        struct slice rest = http_fields_value(f, i);
+        for (struct slice e = http_list_next(&rest); e.p; e = http_list_next(&rest))
+            if (slice_ieq(e, name))
+                return true;
+    }
+    return false;
+}
+
 static void forward_fields(struct headwriter *h, const struct req *r, const struct conf_provider *p)
 {
     const struct http_fields *f = &r->head.fields;
     for (unsigned i = 0; i < f->n; i++) {
         struct slice name = http_fields_name(f, i);
-        if (is_allowed((enum http_header_id)f->f[i].id) ||
-            (p->forward_headers.n && is_configured(&p->forward_headers, name)))
+        bool wanted = is_allowed((enum http_header_id)f->f[i].id) ||
+                      (p->forward_headers.n && is_configured(&p->forward_headers, name));
+        if (wanted && !is_named_by_connection(f, name))
             headwriter_field(h, name, http_fields_value(f, i));
     }
 }

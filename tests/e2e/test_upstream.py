@@ -58,7 +58,7 @@ def test_a_stream_that_never_began_is_a_502(gateway, script):
 
 @pytest.mark.parametrize("script", ["tokens=6,cut=e3", "tokens=6,reset=e3", "tokens=6,cut=done",
                                     "tokens=6,framing=close,cut=e3",
-                                    "tokens=6,framing=chunked,garbage=e3", "tokens=6,done=0"])
+                                    "tokens=6,framing=chunked,garbage=e3", "tokens=6,done=0,finish=none"])
 def test_a_cut_stream_never_looks_finished(gateway, script):
     """An error event in the stream, and an end that no client can take for a clean one."""
     head, events, clean = stream_of(gateway, script)
