@@ -130,7 +130,8 @@ static int world_load(struct child_build *b, struct errbuf *e)
     int fd = -1;
     loader_init(&l);
     snprintf(path, sizeof path, "%s/gatewayd.ini", world.dir);
-    if (loader_read(&l, path) < 0 || loader_gather(&l, NULL, NULL) < 0 ||
+    const char *running_dir = world.w->current ? world.dir : NULL;
+    if (loader_read(&l, path) < 0 || loader_gather(&l, running_dir, NULL) < 0 ||
         loader_write(&l, "replay", &fd) < 0) {
         char *text = loader_error_text(&l);
         err_set(e, "%s", text);

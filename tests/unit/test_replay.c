@@ -294,6 +294,26 @@ static void do_drain(void)
     world_turn();
 }
 
+static void do_stop(void)
+{
+    world.ops->stop(&world.child);
+    world_turn();
+    if (!world.left)
+        give_up("the worker stays");
+}
+
+/* The same configuration again: the next generation. */
+static void do_reload(void)
+{
+    struct errbuf e = {""};
+    struct child_build b = {.n_workers = 1, .n_listeners = 1};
+    b.listener[0] = (struct child_listener){.kind = LISTEN_DATA, .fd = dup(world.listen_fd)};
+    if (world_load(&b, &e) < 0 || world.ops->build(&world.child, &b, &e) < 0)
+        give_up("%s", e.msg);
+    world.ops->swap(&world.child);
+    world_turn();
+}
+
 static bool a_slot_waits(void *unused)
 {
     int64_t first;
@@ -673,6 +693,8 @@ static const struct {
         {"no-accept", do_no_accept},
         {"wait", do_wait},
         {"drain", do_drain},
+        {"stop", do_stop},
+        {"reload", do_reload},
         {"ledger", do_ledger},
         {"log", do_log},
         {"buffered-peak", do_buffered},
