@@ -36,6 +36,15 @@ static int wrong_type(const struct reader *r, const char *param, uint32_t v, con
                   json_type_name(json_type(r->d, v)));
 }
 
+/* Names go into header fields and logs. */
+static bool has_control(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+            return true;
+    return false;
+}
+
 static int read_model(struct reader *r, const char *param, uint32_t v)
 {
     struct dialect_name *m = &r->out->model;
@@ -46,6 +55,9 @@ static int read_model(struct reader *r, const char *param, uint32_t v)
         return refuse(r->why, "invalid_value", param,
                       "'%s' must be a name of 1 to %d bytes of valid Unicode.", param,
                       DIALECT_NAME_BYTES);
+    if (has_control(m->s, n))
+        return refuse(r->why, "invalid_value", param, "'%s' must not hold control characters.",
+                      param);
     m->n = (uint8_t)n;
     r->out->model_value = openai_span(r->d, v);
     return 0;

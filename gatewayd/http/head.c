@@ -251,6 +251,8 @@ int http_request_parse(const char *head, size_t head_len, const struct http_limi
         http_raw_fields(head, head_len, line.len, &req->fields, err) < 0 ||
         check_fields(req, limits, &framing, err) < 0)
         return -1;
+    if (limits->max_fields && req->fields.n > limits->max_fields)
+        return http_fail(err, 431, 0, "more header lines than max_headers allows");
     set_target(req, head, line.target);
     struct http_expected expected = {
         .method = line.method,

@@ -18,6 +18,7 @@ struct http_limits {
     size_t max_head_bytes;   /* request line and fields with their CRLFs; above it 431 */
     size_t max_target_bytes; /* above it 414 */
     uint64_t max_body_bytes; /* Content-Length above it: 413 */
+    unsigned max_fields;     /* of a request, above it 431; 0: HTTP_MAX_FIELDS */
 };
 
 enum { HTTP_MAX_TARGET_BYTES = 8192 };

@@ -13,16 +13,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <event2/event.h>
 #include <unistd.h>
 
-enum { GATE_US = 2000, ACCEPT_PAUSE_US = 100000 };
+enum {
+    GATE_US = 2000,
+    ACCEPT_PAUSE_US = 100000,
+    /* So many pauses in a row with a connection in the queue: the others can't take it. */
+    STUCK_PAUSES = 5,
+};
 
 struct accept_gate {
     struct worker *w;
     int spare_fd; /* given up for a moment when descriptors run out, to answer at all */
     bool armed;
+    unsigned stuck; /* pauses in a row at whose end somebody waited */
     struct listener *listeners;
     size_t n;
     struct event *timer;
@@ -93,13 +100,32 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         accept_one(l->gate, l);
 }
 
+/* A listener whose queue isn't empty, or NULL. */
+static const struct listener *waited_for(const struct accept_gate *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        struct pollfd p = {.fd = g->listeners[i].fd, .events = POLLIN};
+        if (poll(&p, 1, 0) > 0)
+            return &g->listeners[i];
+    }
+    return NULL;
+}
+
+/* The share counts workers that are stopped or hang, until the master has noticed: their part of
+ * the connections is for those that run. */
 static void on_gate_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct accept_gate *g = arg;
-    if (over_share(g))
-        pause_for(g, GATE_US);
-    else
+    if (!over_share(g)) {
+        g->stuck = 0;
         arm(g, true);
+        return;
+    }
+    const struct listener *l = waited_for(g);
+    g->stuck = l ? g->stuck + 1 : 0;
+    pause_for(g, GATE_US);
+    if (g->stuck > STUCK_PAUSES)
+        accept_one(g, l);
 }
 
 int accept_init(struct worker *w, struct errbuf *e)

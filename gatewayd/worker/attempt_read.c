@@ -413,14 +413,17 @@ static void stream_out(struct attempt *a, struct outgoing *o)
 }
 
 /* The body is through and these bytes lack the blank line that ends an event. They are taken for
- * one only if they complete the stream: a cut one's error event must not be glued to them. */
+ * one only if they can be read and the stream is complete with them: a cut one's error event must
+ * not be glued to them. */
 static void take_unfinished(struct attempt *a, struct outgoing *o, const char *p, size_t n)
 {
     struct outgoing before = *o;
     size_t staged = o->stage->len;
     struct sse_event ev;
-    if (turn_of(a) == STREAM_CUT && sse_reader_finish(&a->sse, p, n, &ev) == SSE_EVENT &&
-        take_event(a, o, &ev) && turn_of(a) == STREAM_COMPLETE)
+    uint32_t malformed = a->stream.malformed;
+    if (a->body.done && !a->stream.done && !a->stream.failed &&
+        sse_reader_finish(&a->sse, p, n, &ev) == SSE_EVENT && take_event(a, o, &ev) &&
+        turn_of(a) == STREAM_COMPLETE && a->stream.malformed == malformed)
         return;
     *o = before;
     o->stage->len = staged;

@@ -168,14 +168,16 @@ static void set_socket_options(int fd)
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 }
 
-static void refuse_overload(int fd)
+/* A TLS client can't be told without a handshake, and whoever is behind a proxy is answered by it.
+ */
+static void refuse_overload(int fd, bool answer)
 {
-    static const char answer[] =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
-        "Connection: close\r\n\r\n";
-    ssize_t n = send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    char mem[REPLY_OVERLOAD_BYTES];
+    struct slice text = answer ? reply_overload(mem) : slice_of(NULL, 0);
+    bool answered =
+        text.n && send(fd, text.p, text.n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)text.n;
     LOG_EVERY(1000000, LOG_LEVEL_WARN, "max_connections reached, connection refused",
-              LOG_B("answered", n == (ssize_t)sizeof answer - 1));
+              LOG_B("answered", answered));
     close(fd);
 }
 
@@ -183,7 +185,7 @@ void conn_new(struct worker *w, int fd, const struct sockaddr *sa, socklen_t sa_
               bool proxy_protocol)
 {
     if (w->n_conns >= w->current->max_connections) {
-        refuse_overload(fd);
+        refuse_overload(fd, !tls && !proxy_protocol);
         return;
     }
     struct conn *c = calloc(1, sizeof *c);
@@ -561,15 +563,32 @@ static bool read_more(struct conn *c)
     return true;
 }
 
+/* What is behind the header may belong to TLS: bytes are taken off the socket only as far as they
+ * are known to be the header's. Of an unfinished one that is all there is; left there, it would
+ * wake the loop again and again. */
+static enum proxy_protocol_result take_proxy_header(struct conn *c, struct proxy_protocol *pp)
+{
+    char head[PROXY_PROTOCOL_MAX_BYTES];
+    size_t kept = c->in.len;
+    if (kept)
+        memcpy(head, c->in.data, kept);
+    ssize_t n = recv(c->io.fd, head + kept, sizeof head - kept, MSG_PEEK);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return PROXY_PROTOCOL_MORE;
+    if (n <= 0)
+        return PROXY_PROTOCOL_BAD;
+    enum proxy_protocol_result res = proxy_protocol_parse(head, kept + (size_t)n, pp);
+    size_t take = res == PROXY_PROTOCOL_OK ? pp->len - kept : (size_t)n;
+    if (res == PROXY_PROTOCOL_BAD || recv(c->io.fd, head + kept, take, 0) != (ssize_t)take ||
+        buf_append(&c->in, head + kept, take) < 0)
+        return PROXY_PROTOCOL_BAD;
+    return res;
+}
+
 static void run_proxy_header(struct conn *c)
 {
-    char peek[PROXY_PROTOCOL_MAX_BYTES];
     struct proxy_protocol pp;
-    ssize_t n = recv(c->io.fd, peek, sizeof peek, MSG_PEEK);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    enum proxy_protocol_result res =
-        n > 0 ? proxy_protocol_parse(peek, (size_t)n, &pp) : PROXY_PROTOCOL_BAD;
+    enum proxy_protocol_result res = take_proxy_header(c, &pp);
     if (res == PROXY_PROTOCOL_BAD) {
         LOG_EVERY(1000000, LOG_LEVEL_WARN, "PROXY header expected, connection closed");
         conn_close(c);
@@ -577,11 +596,7 @@ static void run_proxy_header(struct conn *c)
     }
     if (res == PROXY_PROTOCOL_MORE)
         return;
-    n = recv(c->io.fd, peek, pp.len, 0);
-    if (n != (ssize_t)pp.len) {
-        conn_close(c);
-        return;
-    }
+    buf_release(&c->in);
     if (pp.has_addresses)
         net_addr_from_sockaddr(&c->peer, &pp.src.sa,
                                pp.src.sa.sa_family == AF_INET ? sizeof pp.src.in

@@ -266,6 +266,29 @@ void reply_bad_head(struct conn *c, const struct http_error *err)
     accesslog_bad_head(c, id_text, err);
 }
 
+struct slice reply_overload(char out[REPLY_OVERLOAD_BYTES])
+{
+    char body[256], id_text[CRYPTO_REQUEST_ID_TEXT_BYTES];
+    uint8_t id[CRYPTO_REQUEST_ID_BYTES];
+    crypto_request_id(clock_wall_us(), id);
+    crypto_request_id_text(id, id_text);
+    struct dialect_error e = {
+        SLICE_LIT("the gateway has as many connections as max_connections allows"), error_type(503),
+        NULL, "overloaded"};
+    struct slice b = error_body(body, sizeof body, &e);
+    struct headwriter h;
+    headwriter_init(&h, out, REPLY_OVERLOAD_BYTES);
+    write_status_line(&h, 503);
+    write_framing(&h, &(struct reply_head){.status = 503,
+                                           .content_type = SLICE_LIT("application/json"),
+                                           .framing = REPLY_LENGTH,
+                                           .length = b.n});
+    headwriter_field_lit(&h, "x-request-id", slice_str(id_text));
+    headwriter_lit(&h, "retry-after: 1\r\nx-should-retry: true\r\nconnection: close\r\n\r\n");
+    headwriter_put(&h, b);
+    return h.full ? slice_of(NULL, 0) : slice_of(out, (size_t)(h.at - out));
+}
+
 bool reply_preflight(struct req *r)
 {
     struct slice origin;

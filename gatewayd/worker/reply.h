@@ -39,6 +39,9 @@ void reply_json(struct req *r, int status, struct slice json);
 void reply_error(struct req *r, const char *param);
 /* A head that can't even be parsed: there is no request yet. */
 void reply_bad_head(struct conn *c, const struct http_error *err);
+enum { REPLY_OVERLOAD_BYTES = 1024 };
+/* A whole 503 for a connection that isn't taken: there will be no request. */
+struct slice reply_overload(char out[REPLY_OVERLOAD_BYTES]);
 /* RFC 9110's word for a status. */
 const char *reply_status_text(int status);
 

@@ -149,10 +149,9 @@ static enum req_step answered_locally(struct req *r)
 static void find_client(struct req *r)
 {
     const struct http_fields *f = &r->head.fields;
-    struct slice xff[16];
+    struct slice xff[HTTP_MAX_FIELDS];
     size_t n = 0;
-    for (unsigned i = f->first[HTTP_H_X_FORWARDED_FOR]; i != HTTP_NO_FIELD && n < ARRAY_LEN(xff);
-         i = f->f[i].next)
+    for (unsigned i = f->first[HTTP_H_X_FORWARDED_FOR]; i != HTTP_NO_FIELD; i = f->f[i].next)
         xff[n++] = http_fields_value(f, i);
     if (n == 0 || r->snap->trusted_proxies.n == 0)
         r->client = r->conn->peer;

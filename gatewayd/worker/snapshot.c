@@ -114,6 +114,7 @@ static void build_limits(struct snapshot *s, unsigned n_workers)
     s->limits = (struct http_limits){
         .max_head_bytes = (size_t)h->max_header,
         .max_target_bytes = (size_t)h->max_url,
+        .max_fields = (unsigned)h->max_headers,
         .max_body_bytes = (uint64_t)h->max_body,
     };
     /* The gate keeps workers within an eighth of each other. */

@@ -167,6 +167,13 @@ def test_response_model_alias(make_gateway):
         assert {chunk["model"] for chunk in data_of(connection.events(head))} == {MODEL}
 
 
+@pytest.mark.parametrize("name", ["mock/a\r\nx-evil: 1\r\n\r\nHTTP/1.1 200 OK", "mock/a\n", "mock/\0", "mock/\x7f"])
+def test_a_model_name_never_ends_a_header_field(make_gateway, mock, name):
+    answer = make_gateway({"gateway": {"direct": "on"}}).chat(model=name)
+    assert answer.status == 400 and answer.error["param"] == "model" and not answer.all("x-evil"), answer
+    assert not mock.bill()
+
+
 def test_direct_model_only_where_allowed(make_gateway):
     assert make_gateway().chat(model="mock/mock-chat").status in (403, 404)
     assert make_gateway({"gateway": {"direct": "on"}}).chat(model="mock/mock-chat").status == 200

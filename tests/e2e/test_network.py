@@ -1,7 +1,9 @@
 """Who is the client: CORS, allow, load balancers in front."""
 
+import os
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +81,13 @@ def test_trusted_proxies(make_gateway, forwarded, client):
     assert client_in_log(gateway, answer) == client
 
 
+def test_many_forwarded_lines_hide_nothing(make_gateway):
+    """What a client sends in front of the proxy's own line doesn't count, however much it is."""
+    gateway = make_gateway({"gateway": {"trusted_proxies": "127.0.0.0/8"}})
+    lines = [("X-Forwarded-For", "198.51.100.1")] * 40 + [("X-Forwarded-For", "203.0.113.7")]
+    assert client_in_log(gateway, gateway.chat(headers=lines)) == "203.0.113.7"
+
+
 def test_forwarded_for_of_a_stranger_does_not_count(gateway):
     answer = gateway.chat(headers=[("X-Forwarded-For", "203.0.113.7")])
     assert client_in_log(gateway, answer) == "127.0.0.1"
@@ -132,6 +141,25 @@ def proxied(make_gateway):
     gateway.get = lambda target, key=None, **more: gateway.call(
         "GET", target, key=key, **{"preface": b"PROXY UNKNOWN\r\n", **more})
     return gateway.start()
+
+
+def cpu_ticks(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_an_unfinished_proxy_header_costs_no_cpu(make_gateway):
+    """Left in the socket it would wake the worker again and again until its deadline."""
+    gateway = proxied(make_gateway)
+    gateway.write_ini({"http": {"header_timeout": "1s"}})
+    gateway.reload()
+    before = sum(map(cpu_ticks, gateway.pids("worker")))
+    with gateway.connect(preface=b"PROXY TCP4 203.0.") as connection:
+        connection.half_close()
+        connection.wait_closed()
+    with gateway.connect(preface=b"PROXY TCP4 203.0.") as connection:
+        connection.wait_closed()
+    assert sum(map(cpu_ticks, gateway.pids("worker"))) - before < 0.5 * os.sysconf("SC_CLK_TCK")
 
 
 def test_ipv6_and_unix_listeners(make_gateway, tmp_path):

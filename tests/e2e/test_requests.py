@@ -168,6 +168,23 @@ def test_request_byte_by_byte(gateway):
         assert connection.read_response().status == 200
 
 
+def test_max_headers(make_gateway):
+    gateway = make_gateway({"http": {"max_headers": "8"}})
+    assert gateway.get("/v1/models", KEY, headers=[("x-some", "1")] * 6).status == 200
+    assert gateway.get("/v1/models", KEY, headers=[("x-some", "1")] * 7).status == 431
+
+
+def test_a_connection_beyond_the_limit_is_told_so(make_gateway):
+    gateway = make_gateway({"http": {"max_connections": "2"}}, workers=1)
+    with gateway.connect() as first, gateway.connect() as second:
+        assert [held.round_trip("GET", "/healthz").status for held in (first, second)] == [200, 200]
+        with gateway.connect() as extra:
+            answer = extra.read_response()
+            assert answer.status == 503 and answer.error["code"] == "overloaded", answer
+            assert answer.header("x-request-id") and answer.header("x-should-retry") == "true", answer
+            assert answer.header("retry-after") == "1" and extra.wait_closed()
+
+
 def test_max_connections(make_gateway):
     gateway = make_gateway({"http": {"max_connections": "4"}}, workers=1)
     held = [gateway.connect() for _ in range(4)]

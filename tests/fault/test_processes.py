@@ -133,6 +133,21 @@ def test_everything_killed_at_once(gateway, mock):
     assert gateway.chat().status == 200
 
 
+def test_a_stopped_worker_keeps_no_connection_waiting(gateway):
+    """Its share of the connections is taken by the others long before the master replaces it."""
+    pid = gateway.kill_worker(signal.SIGSTOP)
+    held = []
+    try:
+        for _ in range(12):
+            held.append(gateway.connect(timeout=2))
+            assert held[-1].round_trip("GET", "/healthz").status == 200
+        assert pid in gateway.pids("worker"), "this says nothing: the worker was replaced meanwhile"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        for connection in held:
+            connection.close()
+
+
 def test_a_stopped_worker_is_replaced(gateway):
     pid = sorted(gateway.pids("worker"))[0]
     os.kill(pid, signal.SIGSTOP)

@@ -103,7 +103,7 @@ static struct admin_verdict ask(const struct admin_policy *p, struct admin_throt
                                 const struct admin_peer *peer, const char *lines,
                                 enum admin_role wanted, int64_t now_us)
 {
-    static const struct http_limits limits = {8192, 1024, 0};
+    static const struct http_limits limits = {8192, 1024, 0, 0};
     char head[1024];
     struct http_request req;
     struct http_error err;
