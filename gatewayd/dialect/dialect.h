@@ -157,7 +157,6 @@ struct dialect_stream {
     struct dialect_usage usage; /* the last one said */
     uint64_t output_bytes;
     struct dialect_name id, model, finish_reason;
-    struct dialect_span model_value; /* in the data of the event just taken */
 };
 
 /* ---- errors towards the caller ---- */

@@ -97,7 +97,6 @@ enum dialect_verdict openai_stream_event(struct dialect_stream *s, struct json_d
 {
     splices_reset(cuts);
     s->events++;
-    s->model_value = (struct dialect_span){0, 0};
     if (is_terminator(data)) {
         s->done = true;
         return DIALECT_PASS;
@@ -113,8 +112,6 @@ enum dialect_verdict openai_stream_event(struct dialect_stream *s, struct json_d
         openai_copy_name(d, c.id, &s->id);
     if (s->model.n == 0)
         openai_copy_name(d, c.model, &s->model);
-    if (json_type(d, c.model) == JSON_STRING)
-        s->model_value = openai_span(d, c.model);
     read_choices(s, d, c.choices);
     openai_read_usage(d, c.usage, &s->usage);
     if (s->failed != was_failed)

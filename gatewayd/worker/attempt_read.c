@@ -273,25 +273,6 @@ static bool out_rewrite(struct outgoing *o, const struct sse_event *ev, const st
            buf_append(o->stage, behind, (size_t)(raw_end - behind)) == 0;
 }
 
-/* [model] response_model = alias: the caller's name in place of the provider's. True: it is in
- * `cuts`. */
-static bool alias_model(const struct attempt *a, struct splices *cuts)
-{
-    const struct req *r = a->req;
-    struct dialect_span at = a->stream.model_value;
-    char name[DIALECT_NAME_BYTES * 6 + 2];
-    struct json_writer w;
-    size_t n;
-    if (r->model->response_model != CONF_RESPONSE_MODEL_ALIAS || at.end == 0)
-        return false;
-    jw_init_fixed(&w, name, sizeof name);
-    jw_str(&w, dialect_name_slice(&r->ask.model));
-    if (jw_finish(&w, &n) < 0)
-        return false;
-    struct slice text = splices_note(cuts, slice_of(name, n));
-    return text.p && splices_add(cuts, at.off, at.end - at.off, text) == 0;
-}
-
 static bool take_event(struct attempt *a, struct outgoing *o, const struct sse_event *ev)
 {
     struct splices *cuts = &a->w->splices;
@@ -307,9 +288,7 @@ static bool take_event(struct attempt *a, struct outgoing *o, const struct sse_e
         bool split = ev->raw.p[0] == '\n';
         return (!split || out_pass(o, slice_of(ev->raw.p, 1))) && out_flush_run(o);
     }
-    if (verdict == DIALECT_PASS)
-        splices_reset(cuts);
-    if (alias_model(a, cuts) || verdict == DIALECT_REWRITE)
+    if (verdict == DIALECT_REWRITE)
         return out_rewrite(o, ev, cuts);
     return out_pass(o, ev->raw);
 }
