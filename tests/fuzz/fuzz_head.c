@@ -32,10 +32,23 @@ static void check_fields(struct slice head, const struct http_fields *fs)
     }
 }
 
-static void not_two_readings(const struct http_error *err)
+/* Debian's http-parser (its patch for CVE-2020-8287) takes a name that only begins with
+ * transfer-encoding for the real one; such a head is refused, rightly so. Elsewhere the two readers
+ * must agree. */
+static bool misleads_http_parser(struct slice head)
+{
+    static const struct slice name = SLICE_LIT("transfer-encoding");
+    for (size_t i = 0; i + name.n < head.n; i++)
+        if (slice_ieq(slice_of(head.p + i, name.n), name) && head.p[i + name.n] != ':')
+            return true;
+    return false;
+}
+
+static void not_two_readings(struct slice head, const struct http_error *err)
 {
     GW_REQUIRE(err->status >= 400 && err->status < 600);
-    GW_REQUIRE(!slice_eq_str(slice_str(err->reason), "the head can be read in two ways"));
+    GW_REQUIRE(!slice_eq_str(slice_str(err->reason), "the head can be read in two ways") ||
+               misleads_http_parser(head));
 }
 
 static void check_path(struct slice path)
@@ -62,7 +75,7 @@ static void as_request(const char *p, size_t n)
     if (step != HTTP_STEP_DONE)
         return;
     if (http_request_parse(p, whole, &limits, &req, &err) < 0) {
-        not_two_readings(&err);
+        not_two_readings(slice_of(p, whole), &err);
         return;
     }
     struct slice head = slice_of(p, whole);

@@ -72,6 +72,8 @@ static uint32_t read_text(struct slice text, struct got *g)
     static const struct ini_sink sink = {on_section, on_entry, on_error};
     buf_init(&g->events, TEXT_MAX);
     buf_init(&g->rewritten, TEXT_MAX);
+    put(&g->rewritten,
+        SLICE_LIT(";\n")); /* a key may begin with what at the start of a text is a BOM */
     return ini_read(text, &sink, g);
 }
 
