@@ -96,7 +96,7 @@ static void as_response(const char *p, size_t n)
     http_response_reader_init(&r);
     enum http_step step = http_response_read(&r, p, n, &limits, n & 1, &res, &body_at, &err);
     if (step == HTTP_STEP_BAD)
-        not_two_readings(&err);
+        not_two_readings(slice_of(p, n), &err);
     if (step != HTTP_STEP_DONE)
         return;
     GW_REQUIRE(body_at <= n && res.status >= 101 && res.status <= 599);
