@@ -1,8 +1,9 @@
 /*
  * conf_build.c: entries to sections, sections to raw structures, and the frame around it all.
  *
- * Goes on behind every error. References between sections are conf_resolve.c's part and are looked
- * at only when every section could be read, so that one wrong line doesn't make ten errors.
+ * Goes on behind every error. What is between sections is conf_resolve.c's part, and looked at only
+ * when every section could be read, so that one wrong line doesn't make ten errors; else
+ * conf_dangling.c still says which names nothing has.
  */
 #include "common/conf_build.h"
 #include "common/check.h"
@@ -278,6 +279,8 @@ struct conf *conf_build(const struct conf_entries *entries, uint64_t generation,
         read_section(&b, &b.sections[i]);
     if (errs->n == before)
         conf_resolve(&b);
+    else
+        conf_check_dangling(&b);
     arena_reset(&scratch);
     if (errs->n == before)
         return b.conf;

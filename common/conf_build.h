@@ -42,6 +42,10 @@ struct section *build_singleton(const struct build *b, enum conf_section kind);
 /* Puts the defaults of a kind of section into its raw structure. */
 void build_defaults(struct build *b, enum conf_section kind, void *raw);
 
+/* Names every reference to a section that isn't there. For where conf_resolve() doesn't come to it.
+ */
+void conf_check_dangling(struct build *b);
+
 /* Fills the rest of b->conf: references, order, indexes; checks what is between sections. */
 void conf_resolve(struct build *b);
 

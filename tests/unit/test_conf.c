@@ -321,6 +321,37 @@ static void errors_say_what_and_where(void **state)
     }
 }
 
+/* Beside an error that keeps sections from being resolved. */
+static void dangling_names_are_shown_with_the_rest(void **state)
+{
+    static const struct {
+        const char *text, *want; /* NULL: nothing of the kind */
+    } cases[] = {
+        {"[credential:c]\nprovider = q\n",
+         "t.ini:4: [credential:c] provider: there is no [provider"},
+        {"[model:m]\ntargets = q/x\n", "targets: there is no [provider:q]"},
+        {BASE MODEL "fallback = n\n", "fallback: there is no [model:n]"},
+        {BASE MODEL "alias = n\n[model:o]\ntargets = p/x\nfallback = n\n", NULL},
+        {"[gateway]\ndefault_model = x\n", "default_model: there is no [model:x]"},
+        {"[team:t]\nmodels = x\n", "models: there is no [model:x]"},
+        {"[key:k]\nsha256 = " DIGEST_A "\nteam = t\n", "team: there is no [team:t]"},
+        {"[key:k]\nsha256 = " DIGEST_A "\nmodels = x\n", "models: there is no [model:x]"},
+        {BASE MODEL "[key:k]\nsha256 = " DIGEST_A "\nmodels = m, p/any\n", NULL},
+        {PROVIDER "kinds = x\n[credential:c]\nprovider = p\n", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[1024];
+        struct conf_errors errs;
+        snprintf(text, sizeof text, "[http]\nnonsense = 1\n%s", cases[i].text);
+        assert_null(build(text, &errs));
+        assert_non_null(strstr(errs.v[0], "t.ini:2: [http] nonsense: unknown key"));
+        const char *last = errs.v[errs.n - 1];
+        if (cases[i].want ? !strstr(last, cases[i].want) : strstr(last, "there is no") != NULL)
+            fail_msg("row %zu: %s", i, last);
+        conf_errors_fini(&errs);
+    }
+}
+
 static void all_errors_are_shown(void **state)
 {
     struct conf_errors errs;
@@ -473,6 +504,7 @@ int main(void)
         cmocka_unit_test(full_file_is_typed),
         cmocka_unit_test(strategy_becomes_tiers),
         cmocka_unit_test(errors_say_what_and_where),
+        cmocka_unit_test(dangling_names_are_shown_with_the_rest),
         cmocka_unit_test(all_errors_are_shown),
         cmocka_unit_test(proxy_comes_from_the_environment),
         cmocka_unit_test(includes_are_read_in_order),
