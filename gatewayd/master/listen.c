@@ -130,6 +130,24 @@ static int clear_stale_unix(const struct ipc_listen *spec, const char *text, str
     return 0;
 }
 
+/* A process without privileges may give a file to its own groups only (chown(2)). */
+static int set_access(const struct ipc_listen *spec, const char *text, struct errbuf *e)
+{
+    const char *path = unix_path(spec);
+    gid_t gid = spec->gid >= 0 ? (gid_t)spec->gid : getegid();
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return 0; /* somebody has taken it away; there is nothing to open wide */
+    if ((st.st_gid == gid || chown(path, (uid_t)-1, gid) == 0) &&
+        chmod(path, (mode_t)spec->mode) == 0)
+        return 0;
+    return err_set(e, "can't give %s to group %u with mode %04o: %s%s", text, (unsigned)gid,
+                   (unsigned)spec->mode, strerrordesc_np(errno),
+                   errno == EPERM ? " (the daemon's user must be in that group, and is known to be "
+                                    "from the next restart on)"
+                                  : "");
+}
+
 static int bind_unix(int fd, const struct ipc_listen *spec, const char *text, struct errbuf *e)
 {
     const char *path = unix_path(spec);
@@ -140,15 +158,10 @@ static int bind_unix(int fd, const struct ipc_listen *spec, const char *text, st
     umask(before);
     if (rc < 0)
         return err_set_errno(e, "can't listen on %s", text);
-    if ((spec->gid >= 0 && (gid_t)spec->gid != getegid() &&
-         chown(path, (uid_t)-1, (gid_t)spec->gid) < 0) ||
-        chmod(path, (mode_t)spec->mode) < 0) {
-        err_set_errno(e, "can't give %s to group %d with mode %04o", text, spec->gid,
-                      (unsigned)spec->mode);
+    rc = set_access(spec, text, e);
+    if (rc < 0)
         unlink(path);
-        return -1;
-    }
-    return 0;
+    return rc;
 }
 
 static int bind_inet(int fd, const struct ipc_listen *spec, const char *text, struct errbuf *e)
@@ -196,6 +209,7 @@ static const struct listener *find(const struct listen_set *set, const struct ip
 int listen_open(struct listen_set *set, const struct ipc_listen *spec, size_t n,
                 const struct listen_set *old, struct listen_pool *pool, struct errbuf *e)
 {
+    char text[LISTEN_TEXT_BYTES];
     set->n = 0;
     for (size_t i = 0; i < n && i < IPC_MAX_LISTENERS; i++) {
         struct listener l = {.spec = spec[i], .fd = -1};
@@ -204,6 +218,11 @@ int listen_open(struct listen_set *set, const struct ipc_listen *spec, size_t n,
             l.fd = kept->fd;
             l.shared = true;
             l.adopted = kept->adopted;
+            if (l.spec.addr.ss_family == AF_UNIX && !l.adopted &&
+                set_access(&l.spec, listen_text(&l.spec, text), e) < 0) {
+                listen_discard(set);
+                return -1;
+            }
         } else if ((l.fd = take_from_pool(pool, &spec[i])) >= 0) {
             l.adopted = true;
         } else if ((l.fd = open_one(&spec[i], e)) < 0) {

@@ -148,6 +148,29 @@ static void keeps_what_stays(void **state)
     assert_int_equal(dial(&goes), ENOENT);
 }
 
+/* A reload that couldn't be repeated at a restart must be refused, and one that could takes effect.
+ */
+static void a_kept_socket_changes_hands(void **state)
+{
+    struct ipc_listen l = local("admin.sock");
+    const char *path = ((struct sockaddr_un *)&l.addr)->sun_path;
+    struct stat st;
+    open_a(&l, 1);
+    l.mode = 0600;
+    l.gid = 12345;
+    int rc = listen_open(&b, &l, 1, &a, &pool, &e);
+    if (geteuid() == 0) {
+        assert_int_equal(rc, 0);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_gid, 12345);
+        assert_int_equal(st.st_mode & 0777, 0600);
+    } else {
+        assert_int_equal(rc, -1);
+        assert_non_null(strstr(e.msg, "must be in that group"));
+        assert_int_equal(dial(&l), 0);
+    }
+}
+
 static void a_discarded_set_leaves_the_old_one(void **state)
 {
     struct ipc_listen stays = tcp(free_port()), comes = local("new.sock");
@@ -236,6 +259,7 @@ int main(void)
         TEST(names_addresses),
         TEST(opens_all_kinds),
         TEST(keeps_what_stays),
+        TEST(a_kept_socket_changes_hands),
         TEST(a_discarded_set_leaves_the_old_one),
         TEST(says_which_address_is_taken),
         TEST(replaces_a_dead_socket_file_only),
