@@ -146,6 +146,9 @@ test-long: test-deps ## what takes longer than `make test` may: soaks, kill runs
 	@.ci/test long
 lint: ## formatting, who may include what, headers, sizes, scripts
 	@.ci/lint/run
+.PHONY: docs
+docs: $(B)/unit/test_conf_reference ## docs/configuration.md and etc/gatewayd.ini from the table of settings
+	$< write
 format: ## let clang-format rewrite the sources
 	clang-format-14 -i $(shell git ls-files '*.c' '*.h')
 

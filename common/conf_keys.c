@@ -82,7 +82,7 @@ static const struct conf_row rows[] = {
     ROW("ca_file", CONF_PATH, AT(struct conf_gateway, ca_file),
         .def = "/etc/ssl/certs/ca-certificates.crt",
         .doc = "Trust store for providers that have no `ca_file` of their own."),
-    ROW("include", CONF_LIST, .offset = SIZE_MAX, .example = "conf.d/*.ini",
+    ROW("include", CONF_LIST, .offset = SIZE_MAX, .flags = CONF_SAMPLED, .example = "conf.d/*.ini",
         .doc = "Further files, by pattern, in the order of their names; relative to this file. May "
                "also stand before the first section."),
     ROW("timezone", CONF_STRING, .flags = CONF_LATER, .doc = "Of calendar budget windows."),

@@ -85,6 +85,7 @@ enum conf_row_flags {
     CONF_RESTART = 1 << 1, /* a change takes effect at a restart; a reload refuses it */
     CONF_LATER = 1 << 2,   /* see above */
     CONF_FAMILY = 1 << 3,  /* "header.*": the star is any name of up to 255 bytes */
+    CONF_SAMPLED = 1 << 4, /* the sample has it in force, with its example */
 };
 
 /* A word of an enumeration. value < 0: known, from a later version. */

@@ -234,7 +234,8 @@ static void put_sample_row(struct page *p, const struct conf_row *r)
     if (r->flags & CONF_FAMILY)
         put(p, ";%s\n", r->example);
     else
-        put(p, ";%s = %s\n", r->name, r->def ? r->def : r->example);
+        put(p, "%s%s = %s\n", r->flags & CONF_SAMPLED ? "" : ";", r->name,
+            r->def ? r->def : r->example);
 }
 
 int conf_write_sample(struct buf *out)
@@ -243,7 +244,8 @@ int conf_write_sample(struct buf *out)
     size_t n;
     const struct conf_row *rows = conf_rows(&n);
     put(&p, "; The configuration of gatewayd, every setting with its default or an example.\n"
-            "; All lines are comments: as it stands, this file means the defaults.\n"
+            "; All settings but `include` are comments: as it stands, this file means the "
+            "defaults.\n"
             "; Check with `gatewayd -t -c FILE`, take over with `gwctl reload`.\n"
             "; docs/configuration.md says more.\n");
     for (int s = 0; s < CONF_N_SECTIONS; s++) {
