@@ -25,7 +25,14 @@ static const struct column key_columns[] = {
     {"expires", "expires", COLUMN_TIME, "never"},
     {"created", "created", COLUMN_TIME, NULL},
     {"updated", "updated", COLUMN_TIME, NULL},
+    {"metadata", "metadata", COLUMN_TEXT, NULL},
     {"sha256", "sha256", COLUMN_TEXT, NULL},
+};
+
+/* The texts before, while their grace lasts. */
+static const struct column rotated_columns[] = {
+    {"before it", "sha256", COLUMN_TEXT, NULL},
+    {"works until", "valid_until", COLUMN_TIME, NULL},
 };
 
 static void print_raw(struct ctl *ctl, const struct ctl_answer *a)
@@ -40,6 +47,10 @@ static void print_key(struct ctl *ctl, const struct ctl_answer *a)
         return;
     }
     table_print_fields(ctl, &a->doc, JSON_ROOT, key_columns, ARRAY_LEN(key_columns));
+    json_foreach_element(&a->doc, json_get_lit(&a->doc, JSON_ROOT, "rotated"), old)
+    {
+        table_print_fields(ctl, &a->doc, old, rotated_columns, ARRAY_LEN(rotated_columns));
+    }
     uint32_t key = json_get_lit(&a->doc, JSON_ROOT, "key");
     struct slice text;
     if (json_str_plain(&a->doc, key, &text))
@@ -84,8 +95,8 @@ static void put_list(struct json_writer *w, const char *text)
     jw_array_end(w);
 }
 
-/* "30d" becomes a time; what isn't a duration is the daemon's to judge. */
-static void put_expires(struct json_writer *w, const char *text)
+/* "30d" becomes a time. */
+static int put_expires(struct ctl *ctl, struct json_writer *w, const char *text)
 {
     int64_t us;
     char when[CLOCK_RFC3339_BYTES];
@@ -94,9 +105,15 @@ static void put_expires(struct json_writer *w, const char *text)
     } else if (when_parse_duration(slice_str(text), &us) == 0) {
         clock_format_rfc3339(clock_wall_us() + us, when);
         jw_str(w, slice_str(when));
-    } else {
+    } else if (when_parse_time(slice_str(text), &us) == 0) {
         jw_str(w, slice_str(text));
+    } else {
+        return ctl_usage(ctl,
+                         "--expires %s: expected a time from now such as 30d, a date such as "
+                         "2030-12-31, an RFC 3339 time, or never",
+                         text);
     }
+    return CTL_DONE;
 }
 
 static int put_metadata(struct ctl *ctl, struct json_writer *w, const char *text)
@@ -126,7 +143,7 @@ static int put_fields(struct ctl *ctl, struct json_writer *w)
         if (strcmp(f->name, "--models") == 0)
             put_list(w, v);
         else if (strcmp(f->name, "--expires") == 0)
-            put_expires(w, v);
+            rc = put_expires(ctl, w, v);
         else if (strcmp(f->name, "--metadata") == 0)
             rc = put_metadata(ctl, w, v);
         else
@@ -366,9 +383,11 @@ static int put_plain(struct import *im, struct slice line)
     struct slice name = slice_of(line.p, n), key = slice_of(line.p + n, line.n - n);
     while (key.n && strchr(" \t,", *key.p))
         key = slice_of(key.p + 1, key.n - 1);
-    if (!name.n || !key.n)
-        return ctl_fail(im->ctl, "%s:%u: expected a JSON object, or NAME %s", im->file, im->line,
-                        im->sha256 ? "SHA256" : "KEY");
+    if (!name.n || !key.n) {
+        fprintf(im->ctl->err, "%s:%u: expected a JSON object, or NAME %s\n", im->file, im->line,
+                im->sha256 ? "SHA256" : "KEY");
+        return CTL_REFUSED;
+    }
     jw_object(&im->w);
     jw_member_str(&im->w, "name", name);
     jw_key(&im->w, slice_str(im->sha256 ? "sha256" : "key"));
@@ -383,11 +402,13 @@ static int put_json(struct import *im, struct slice line)
     struct errbuf e;
     int rc = CTL_DONE;
     json_doc_init(&d, LINE_MAX_BYTES);
-    if (json_parse(&d, line.p, line.n) == 0)
+    if (json_parse(&d, line.p, line.n) == 0) {
         jw_raw(&im->w, line);
-    else
-        rc = (json_parse_error(&d, &e),
-              ctl_fail(im->ctl, "%s:%u: not JSON: %s", im->file, im->line, e.msg));
+    } else {
+        json_parse_error(&d, &e);
+        fprintf(im->ctl->err, "%s:%u: not JSON: %s\n", im->file, im->line, e.msg);
+        rc = CTL_REFUSED;
+    }
     json_doc_release(&d);
     return rc;
 }
@@ -400,8 +421,10 @@ static int import_line(struct import *im, struct slice line)
     if (line.n == 0 || *line.p == '#')
         return CTL_DONE;
     int rc = *line.p == '{' ? put_json(im, line) : put_plain(im, line);
-    if (rc != CTL_DONE)
-        return rc;
+    if (rc != CTL_DONE) {
+        im->n_bad++;
+        return CTL_DONE;
+    }
     im->lines[im->n++] = im->line;
     return im->n == IMPORT_CHUNK ? chunk_send(im) : CTL_DONE;
 }

@@ -35,6 +35,12 @@ int ctl_usage_report(struct ctl *ctl)
         {"UNPRICED", "unpriced", COLUMN_NUMBER, NULL},
         {"COST", "cost_nusd", COLUMN_MONEY, NULL},
     };
+    static const struct column sums[] = {
+        {"requests in all", "requests", COLUMN_NUMBER, NULL},
+        {"input tokens", "input_tokens", COLUMN_NUMBER, NULL},
+        {"output tokens", "output_tokens", COLUMN_NUMBER, NULL},
+        {"cost", "cost_nusd", COLUMN_MONEY, NULL},
+    };
     static const char *const names[] = {"--by", "--since", "--until"};
     struct ctl_answer a;
     struct buf path;
@@ -48,6 +54,11 @@ int ctl_usage_report(struct ctl *ctl)
     else if (rc == CTL_DONE)
         table_print(ctl, &a.doc, json_get_lit(&a.doc, JSON_ROOT, "usage"), columns,
                     ARRAY_LEN(columns));
+    if (rc == CTL_DONE && ctl->format == CTL_TABLE) {
+        fputc('\n', ctl->out);
+        table_print_fields(ctl, &a.doc, json_get_lit(&a.doc, JSON_ROOT, "total"), sums,
+                           ARRAY_LEN(sums));
+    }
     ctl_answer_release(&a);
     buf_release(&path);
     return rc;

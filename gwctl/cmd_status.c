@@ -138,6 +138,7 @@ int ctl_version(struct ctl *ctl)
 
 int ctl_show_help(struct ctl *ctl)
 {
+    bool found = false;
     for (size_t i = 0; ctl->n_words && i < ctl_command_count; i++) {
         const struct ctl_command *c = &ctl_commands[i];
         const char *first = c->group ? c->group : c->verb;
@@ -145,6 +146,7 @@ int ctl_show_help(struct ctl *ctl)
         if (strcmp(first, ctl->word[0]) != 0 ||
             (ctl->n_words > 1 && (!second || strcmp(second, ctl->word[1]) != 0)))
             continue;
+        found = true;
         if (c->group && ctl->n_words == 1) {
             fprintf(ctl->out, "  %s %-8s %-6s %s\n", c->group, c->verb, c->params, c->summary);
             continue;
@@ -153,6 +155,9 @@ int ctl_show_help(struct ctl *ctl)
     }
     if (ctl->n_words == 0)
         ctl_help_all(ctl->out);
+    else if (!found)
+        return ctl_usage(ctl, "there is no command \"%s%s%s\"", ctl->word[0],
+                         ctl->n_words > 1 ? " " : "", ctl->n_words > 1 ? ctl->word[1] : "");
     return CTL_DONE;
 }
 
@@ -182,10 +187,12 @@ static int ask_master(struct ctl *ctl, const char *path, const char *done)
     } else if (rc == CTL_REFUSED && a.doc.n) {
         ctl_say_error(ctl, &a);
     } else if (rc == CTL_DONE) {
-        print_lines(ctl, &a.doc, "diff");
-        print_lines(ctl, &a.doc, "notes");
-        fprintf(ctl->out, "%s (generation %.*s)\n", done,
-                SLICE_FMT(json_raw(&a.doc, json_get_lit(&a.doc, JSON_ROOT, "generation"))));
+        bool unchanged =
+            json_str_eq_lit(&a.doc, json_get_lit(&a.doc, JSON_ROOT, "outcome"), "unchanged");
+        print_lines(ctl, &a.doc, unchanged ? "notes" : "diff");
+        if (!unchanged)
+            fprintf(ctl->out, "%s (generation %.*s)\n", done,
+                    SLICE_FMT(json_raw(&a.doc, json_get_lit(&a.doc, JSON_ROOT, "generation"))));
     }
     ctl_answer_release(&a);
     return rc;

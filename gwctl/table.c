@@ -54,6 +54,18 @@ static void format_bytes(int64_t v, struct buf *out)
 }
 
 /* Exact: nine decimals without the zeros at their end, two at least. */
+/* What has no price costs something, which nobody can say. */
+static bool is_unpriced(const struct json_doc *d, uint32_t row)
+{
+    int64_t n;
+    json_foreach_element(d, json_get_lit(d, row, "flags"), flag)
+    {
+        if (json_str_eq_lit(d, flag, "unpriced"))
+            return true;
+    }
+    return json_i64(d, json_get_lit(d, row, "unpriced"), &n) == 0 && n > 0;
+}
+
 static void format_money(int64_t nusd, struct buf *out)
 {
     char text[48];
@@ -103,6 +115,17 @@ static void format_number(const struct json_doc *d, uint32_t v, enum column_kind
     }
 }
 
+static void format_least_cost(const struct json_doc *d, uint32_t v, struct buf *out)
+{
+    int64_t known;
+    if (json_i64(d, v, &known) == 0 && known == 0) {
+        put(out, "unknown", strlen("unknown"));
+        return;
+    }
+    put(out, ">", 1);
+    format_number(d, v, COLUMN_MONEY, out);
+}
+
 /* "2026-01-31T23:59:59.123456Z" as "2026-01-31 23:59:59Z". */
 static void format_time(const struct json_doc *d, uint32_t v, struct buf *out)
 {
@@ -127,7 +150,10 @@ void table_format(const struct json_doc *d, uint32_t row, const struct column *c
             table_text(d, v, out);
         break;
     case JSON_NUMBER:
-        format_number(d, v, c->kind, out);
+        if (c->kind == COLUMN_MONEY && is_unpriced(d, row))
+            format_least_cost(d, v, out);
+        else
+            format_number(d, v, c->kind, out);
         break;
     case JSON_TRUE:
         put(out, "yes", 3);

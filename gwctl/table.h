@@ -18,7 +18,7 @@ enum column_kind {
     COLUMN_LIST,     /* array of texts, joined by commas */
     COLUMN_STATE,    /* a word with a colour of its own */
     COLUMN_BOOL,     /* yes or nothing */
-    COLUMN_MONEY,    /* nanodollars */
+    COLUMN_MONEY,    /* nanodollars; of a row whose `unpriced` isn't 0: at least that */
 };
 
 struct column {

@@ -367,8 +367,10 @@ static int create_one(struct admin_call *call, struct fields *f)
     }
     if (declared(call, f->r.name))
         return -1;
-    if (conf_key_find(call->gen->conf, f->r.digests[0].sha256)) {
-        admin_error(call, 409, "declared_in_ini", "this key is declared in the INI file");
+    const struct conf_key *k = conf_key_find(call->gen->conf, f->r.digests[0].sha256);
+    if (k) {
+        admin_error(call, 409, "declared_in_ini", "this key is [key:%.*s] at %.*s:%u",
+                    SLICE_FMT(k->name), SLICE_FMT(k->file), k->line);
         return -1;
     }
     enum store_err err = keystore_create(call->keeper->state, &by, &f->r, &e);
@@ -387,6 +389,15 @@ static void show_one(struct admin_call *call, const struct keystore_record *r, c
         jw_member_str(w, "key", slice_str(text));
 }
 
+/* An import may bring what has expired; nobody makes such a key on purpose. */
+static int check_not_over(struct admin_call *call, const struct fields *f)
+{
+    if (!f->r.expires_us || f->r.expires_us > clock_wall_us())
+        return 0;
+    admin_error(call, 400, "bad_field", "expires: this time is past, the key would never work");
+    return -1;
+}
+
 void admin_keys_create(struct admin_call *call)
 {
     char text[CRYPTO_KEY_TEXT_BYTES];
@@ -395,7 +406,8 @@ void admin_keys_create(struct admin_call *call)
     struct fields *f = fields_new();
     crypto_key_text(text);
     crypto_sha256(text, strlen(text), f->r.digests[0].sha256);
-    if (take_fields(call, f, JSON_ROOT, false) == 0 && create_one(call, f) == 0) {
+    if (take_fields(call, f, JSON_ROOT, false) == 0 && check_not_over(call, f) == 0 &&
+        create_one(call, f) == 0) {
         show_one(call, &f->r, text);
         call->status = 201;
     }

@@ -105,7 +105,8 @@ def test_what_the_ini_declares_belongs_to_the_ini(gateway):
 
 @pytest.mark.parametrize("words", [
     ["keys", "create"], ["keys", "create", "--name"], ["keys", "nonsense"], ["nonsense"], [],
-    ["keys", "create", "--name", "a", "--no-such-option"], ["keys", "show"]])
+    ["keys", "create", "--name", "a", "--no-such-option"], ["keys", "show"],
+    ["keys", "create", "--name", "a", "--expires", "yesterday"], ["help", "nonsense"]])
 def test_usage_errors(gateway, words):
     result = gateway.gwctl(*words, status=2)
     assert result.stderr
@@ -113,11 +114,28 @@ def test_usage_errors(gateway, words):
 
 @pytest.mark.parametrize("words", [
     ["keys", "show", "no-such-key"], ["keys", "delete", "no-such-key"],
-    ["keys", "create", "--name", "a", "--models", "no-such-model"],
-    ["keys", "create", "--name", "a", "--expires", "yesterday"]])
+    ["keys", "create", "--name", "a", "--models", "no-such-model"]])
 def test_refusals(gateway, words):
     result = gateway.gwctl(*words, status=1)
     assert words[-1] in result.stderr, result.stderr
+
+
+def test_a_key_that_is_expired_already_is_not_made(gateway):
+    result = gateway.gwctl("keys", "create", "--name", "late", "--expires", "2001-01-01", status=1)
+    assert "expires: this time is past" in result.stderr
+
+
+def test_every_bad_line_of_an_import_is_named(gateway):
+    lines = "one\ngood-key sk-imported-0123456789\n{\"name\":\n{\"name\":\"y\"}\n"
+    result = gateway.gwctl("keys", "import", "-", input=lines, status=1)
+    assert [line.split(":")[1] for line in result.stderr.splitlines()] == ["1", "3", "4"]
+    assert result.stdout == "imported 1, refused 3\n"
+
+
+def test_a_rotated_key_shows_how_long_the_old_one_works(gateway):
+    key_id, _ = gateway.create_key("rotating")
+    gateway.gwctl("keys", "rotate", key_id, "--grace", "1h")
+    assert "works until" in gateway.gwctl("keys", "show", key_id).stdout
 
 
 def test_no_daemon(make_gateway):

@@ -174,6 +174,33 @@ static void test_formats(void **state)
     json_doc_release(&d);
 }
 
+/* No figure where a price was missing looks like the whole cost. */
+static void test_cost_without_a_price(void **state)
+{
+    static const struct {
+        const char *row, *want;
+    } rows[] = {
+        {"{\"c\":0,\"unpriced\":0}", "$0.00"},
+        {"{\"c\":0,\"unpriced\":2}", "unknown"},
+        {"{\"c\":1500000000,\"unpriced\":2}", ">$1.50"},
+        {"{\"c\":0,\"flags\":[\"estimated\",\"unpriced\"]}", "unknown"},
+        {"{\"c\":0,\"flags\":[\"estimated\"]}", "$0.00"},
+    };
+    static const struct column c = {"", "c", COLUMN_MONEY, NULL};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct json_doc d;
+        struct buf b;
+        json_doc_init(&d, 100);
+        buf_init(&b, 100);
+        assert_int_equal(json_parse(&d, rows[i].row, strlen(rows[i].row)), 0);
+        table_format(&d, JSON_ROOT, &c, &b);
+        if (!slice_eq_str(buf_slice(&b), rows[i].want))
+            fail_msg("row %zu: %.*s", i, SLICE_FMT(buf_slice(&b)));
+        buf_release(&b);
+        json_doc_release(&d);
+    }
+}
+
 static const struct column two_columns[] = {{"NAME", "name", COLUMN_TEXT, NULL},
                                             {"N", "n", COLUMN_NUMBER, NULL}};
 
@@ -238,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_flags_and_places),
         cmocka_unit_test(test_commands_are_documented),
         cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_cost_without_a_price),
         cmocka_unit_test(test_table_is_aligned_by_characters),
         cmocka_unit_test(test_csv_is_quoted),
         cmocka_unit_test(test_escaping),
