@@ -242,6 +242,20 @@ static bool out_pass(struct outgoing *o, struct slice raw)
     return true;
 }
 
+/* What isn't data (id, event, retry, comments) stays as it came. */
+static bool out_other_lines(struct outgoing *o, struct slice raw)
+{
+    bool ok = true;
+    while (ok && raw.p) {
+        struct slice line = slice_split(&raw, '\n');
+        if (line.n && line.p[line.n - 1] == '\r')
+            line.n--;
+        if (line.n && !slice_starts_with(line, SLICE_LIT("data")))
+            ok = buf_append(o->stage, line.p, line.n) == 0 && buf_append(o->stage, "\n", 1) == 0;
+    }
+    return ok;
+}
+
 /* Data that was joined from several lines: written anew, a `data:` for each line. */
 static bool out_rewrite_joined(struct outgoing *o, const struct sse_event *ev,
                                const struct splices *cuts)
@@ -249,7 +263,7 @@ static bool out_rewrite_joined(struct outgoing *o, const struct sse_event *ev,
     struct buf text;
     bool ok = out_flush_run(o);
     buf_init(&text, SSE_MAX_EVENT_BYTES * 2);
-    ok = ok && splices_append(cuts, ev->data, &text) == 0;
+    ok = ok && out_other_lines(o, ev->raw) && splices_append(cuts, ev->data, &text) == 0;
     struct slice rest = buf_slice(&text);
     while (ok && rest.p) {
         struct slice line = slice_split(&rest, '\n');
@@ -381,9 +395,10 @@ static void stream_out(struct attempt *a, struct outgoing *o)
     note_progress(a);
     if (turn == STREAM_COMPLETE)
         attempt_finish(a, END_ANSWERED, "");
-    else if (turn == STREAM_FAILED)
+    else if (turn == STREAM_FAILED) {
+        r->error_passed_on = committed;
         attempt_finish(a, END_STREAM_ERROR, dialect_fault_name(a->stream.fault));
-    else if (turn == STREAM_CUT)
+    } else if (turn == STREAM_CUT)
         attempt_finish(a, END_CUT, "the stream ended without its terminator");
     else if (!ok)
         attempt_finish(a, END_CLIENT_GONE_STREAM, "client gone");

@@ -16,6 +16,7 @@ enum retry_rule {
     RETRY_BY_CLASS,  /* a complete error answer: other target first, else the same one, honouring
                         Retry-After */
     RETRY_OTHER_CREDENTIAL, /* doesn't count as a try */
+    RETRY_CUT,              /* an answer that nobody has seen was cut: elsewhere */
     RETRY_UNKNOWN, /* may have been sent: only elsewhere, and only where retry_unknown is on */
 };
 
@@ -42,8 +43,8 @@ enum charge_rule {
     X(LOST, RETRY_UNKNOWN, CHARGE_RESERVATION, "connection lost before an answer")                 \
     X(FIRST_BYTE_TIMEOUT, RETRY_UNKNOWN, CHARGE_RESERVATION, "first-byte deadline")                \
     X(MALFORMED, RETRY_UNKNOWN, CHARGE_RESERVATION, "malformed answer")                            \
-    X(CUT, RETRY_UNKNOWN, CHARGE_COUNTED, "answer cut short")                                      \
-    X(STREAM_ERROR, RETRY_UNKNOWN, CHARGE_COUNTED, "error event in the stream")                    \
+    X(CUT, RETRY_CUT, CHARGE_COUNTED, "answer cut short")                                          \
+    X(STREAM_ERROR, RETRY_CUT, CHARGE_COUNTED, "error event in the stream")                        \
     X(IDLE_TIMEOUT, RETRY_UNKNOWN, CHARGE_COUNTED, "idle deadline inside the answer")              \
     X(TOTAL_TIMEOUT, RETRY_NEVER, CHARGE_COUNTED, "total deadline")                                \
     X(CLIENT_GONE_STREAM, RETRY_NEVER, CHARGE_COUNTED, "client gone during the stream")            \

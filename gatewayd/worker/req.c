@@ -129,9 +129,9 @@ void req_fail(struct req *r, int status, const char *code, const char *fmt, ...)
 
 static enum req_step step_reject(struct req *r)
 {
-    if (r->conn && r->streamed)
+    if (r->conn && r->streamed && !r->error_passed_on)
         req_answer_break(r);
-    else if (r->conn && r->bytes_to_client == 0)
+    else if (r->conn && !r->streamed && r->bytes_to_client == 0)
         reply_error(r, r->param);
     req_set_state(r, REQ_SETTLE);
     return REQ_STEP_MORE;

@@ -10,7 +10,8 @@
 
 #include <stdlib.h>
 
-enum { CONSTANT_MAX_BYTES = 128 * 1024, FORWARDED_MAX_BYTES = 64 * 1024 };
+/* CONSTANT_ROOM_BYTES: the fixed fields, the method and the operation's path. */
+enum { CONSTANT_ROOM_BYTES = 1024, FORWARDED_MAX_BYTES = 64 * 1024 };
 
 static const enum http_header_id forwarded[] = {
     HTTP_H_OPENAI_BETA, HTTP_H_ANTHROPIC_BETA, HTTP_H_ANTHROPIC_VERSION,
@@ -30,6 +31,18 @@ static void write_auth(struct headwriter *h, const struct secrets *secrets,
     }
 }
 
+static size_t constant_room(const struct secrets *secrets, const struct conf_credential *cred)
+{
+    const struct conf_provider *p = cred->provider;
+    struct secret s;
+    size_t n = CONSTANT_ROOM_BYTES + p->base_url.path.n + p->host_header.n;
+    if (cred->secret.blob.n && secrets_get(secrets, cred->secret.blob, &s))
+        n += s.data.n;
+    for (uint32_t i = 0; i < p->headers.n; i++)
+        n += p->headers.v[i].name.n + p->headers.v[i].value.n + 4;
+    return n;
+}
+
 struct slice upstream_head_constant(const struct secrets *secrets,
                                     const struct conf_credential *cred, enum provider_op op)
 {
@@ -37,8 +50,9 @@ struct slice upstream_head_constant(const struct secrets *secrets,
     struct headwriter h;
     if (!p->kind->paths[op])
         return slice_of(NULL, 0);
-    char *mem = gw_xmalloc(CONSTANT_MAX_BYTES);
-    headwriter_init(&h, mem, CONSTANT_MAX_BYTES);
+    size_t cap = constant_room(secrets, cred);
+    char *mem = gw_xmalloc(cap);
+    headwriter_init(&h, mem, cap);
     headwriter_lit(&h, "POST ");
     headwriter_put(&h, p->base_url.path);
     headwriter_put(&h, slice_str(p->kind->paths[op]));
