@@ -598,4 +598,6 @@ void attempt_on_readable(struct attempt *a)
         if (!read_once(a, &full) || a->state == ATTEMPT_ENDED || a->paused || !a->uc ||
             (!full && !io_has_buffered(&a->uc->io)))
             return;
+    if (io_has_buffered(&a->uc->io))
+        uconn_read_soon(a->uc);
 }

@@ -59,15 +59,24 @@ static const struct conf_http *limits_of(const struct conn *c)
     return &c->w->current->conf->http;
 }
 
+/* What TLS has taken off the socket wakes nobody. */
+static void read_soon(struct conn *c)
+{
+    static const struct timeval soon = {0, 1}; /* of 0 libevent takes a lasting event away */
+    event_add(&c->ev_read, &soon);
+}
+
 static void want_read(struct conn *c, bool on)
 {
     if (c->reading == on || c->state == CONN_CLOSED)
         return;
     c->reading = on;
-    if (on)
-        event_add(&c->ev_read, NULL);
-    else
+    if (!on)
         event_del(&c->ev_read);
+    else if (io_has_buffered(&c->io))
+        read_soon(c);
+    else
+        event_add(&c->ev_read, NULL);
 }
 
 static void want_write(struct conn *c, bool on)
@@ -631,6 +640,8 @@ static void on_read_event(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *c = arg;
     GW_REQUIRE(c->magic == CONN_MAGIC);
+    if (what & EV_TIMEOUT)
+        event_remove_timer(&c->ev_read);
     if (c->state == CONN_PROXY)
         run_proxy_header(c);
     if (c->state == CONN_TLS) {
@@ -644,6 +655,7 @@ static void on_read_event(evutil_socket_t fd, short what, void *arg)
         if (c->state == CONN_CLOSED || !c->reading || !read_more(c) || c->state == CONN_CLOSED ||
             !io_has_buffered(&c->io))
             return;
+    read_soon(c);
 }
 
 static void on_write_event(evutil_socket_t fd, short what, void *arg)

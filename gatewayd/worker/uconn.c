@@ -236,10 +236,18 @@ void uconn_want_read(struct uconn *uc, bool on)
     if (uc->reading == on || uc->io.fd < 0)
         return;
     uc->reading = on;
-    if (on)
-        event_add(&uc->ev_read, NULL);
-    else
+    if (!on)
         event_del(&uc->ev_read);
+    else if (io_has_buffered(&uc->io))
+        uconn_read_soon(uc);
+    else
+        event_add(&uc->ev_read, NULL);
+}
+
+void uconn_read_soon(struct uconn *uc)
+{
+    static const struct timeval soon = {0, 1}; /* of 0 libevent takes a lasting event away */
+    event_add(&uc->ev_read, &soon);
 }
 
 void uconn_want_write(struct uconn *uc, bool on)
@@ -637,6 +645,8 @@ static void on_read_event(evutil_socket_t fd, short what, void *arg)
 {
     struct uconn *uc = arg;
     GW_REQUIRE(uc->magic == UCONN_MAGIC);
+    if (what & EV_TIMEOUT)
+        event_remove_timer(&uc->ev_read);
     if (uc->state == UCONN_IDLE)
         idle_readable(uc);
     else if (uc->state == UCONN_BUSY)

@@ -73,6 +73,8 @@ void uconn_release(struct uconn *uc, bool reusable);
 /* Whether the attempt is to be told that the socket is readable (back-pressure) or writable. */
 void uconn_want_read(struct uconn *uc, bool on);
 void uconn_want_write(struct uconn *uc, bool on);
+/* Bytes are left that TLS has taken off the socket already: nothing would tell of them. */
+void uconn_read_soon(struct uconn *uc);
 /* Closes every idle connection of the worker. */
 void uconn_close_idle(struct worker *w);
 

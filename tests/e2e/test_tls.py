@@ -64,6 +64,18 @@ def test_old_versions_are_refused(tls_gateway, authority):
         connect_tls(tls_gateway, authority, context).close()
 
 
+@pytest.mark.parametrize("size", [3000, 5000])
+def test_requests_that_tls_holds_already_are_answered(tls_gateway, authority, size):
+    """More than a connection keeps while it is busy; the last bytes are inside the TLS layer by then,
+    where no event tells of them."""
+    tls_gateway.start()
+    count = 420000 // size
+    later = tls_gateway.chat_bytes(messages=[{"role": "user", "content": "y" * size}]) * count
+    with connect_tls(tls_gateway, authority) as connection:
+        connection.send(tls_gateway.chat_bytes("ttft=300ms") + later)
+        assert [connection.read_response().status for _ in range(count + 1)] == [200] * (count + 1)
+
+
 def test_certificate_reload(tls_gateway, authority):
     """A new certificate for new connections; the open ones go on."""
     tls_gateway.start()
