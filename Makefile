@@ -193,7 +193,7 @@ install: all ## programs, configuration (an existing one is kept), units, comple
 	install -m 0644 systemd/gatewayd.sysusers $(DESTDIR)$(sysusersdir)/gatewayd.conf
 	install -m 0644 systemd/gatewayd.tmpfiles $(DESTDIR)$(tmpfilesdir)/gatewayd.conf
 	install -m 0644 etc/completions/gwctl.bash $(DESTDIR)$(completions)/gwctl
-	install -m 0644 README.md LICENSE docs/*.md etc/gatewayd.ini $(DESTDIR)$(docdir)
+	install -m 0644 README.md LICENSE docs/*.md docs/*.yaml etc/gatewayd.ini $(DESTDIR)$(docdir)
 	@if [ -z "$(DESTDIR)" ]; then .ci/activate; fi
 uninstall: ## takes the installed files away; configuration, state and the user stay
 	rm -f $(DESTDIR)$(sbindir)/gatewayd $(DESTDIR)$(bindir)/gwctl \

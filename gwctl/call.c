@@ -180,6 +180,11 @@ static void say_text(struct ctl *ctl, const struct json_doc *d, uint32_t v, cons
     free(text);
 }
 
+void ctl_print_json(struct ctl *ctl, const struct ctl_answer *a)
+{
+    fprintf(ctl->out, "%.*s\n", SLICE_FMT(buf_slice(&a->body)));
+}
+
 int ctl_say_error(struct ctl *ctl, const struct ctl_answer *a)
 {
     const struct json_doc *d = &a->doc;

@@ -48,7 +48,7 @@ static int get_list(struct ctl *ctl, const char *path, const char *array,
 {
     int rc = ctl_call(ctl, "GET", path, NULL, a);
     if (rc == CTL_DONE && ctl->format == CTL_JSON)
-        fprintf(ctl->out, "%.*s\n", SLICE_FMT(buf_slice(&a->body)));
+        ctl_print_json(ctl, a);
     else if (rc == CTL_DONE)
         table_print(ctl, &a->doc, json_get(&a->doc, JSON_ROOT, slice_str(array)), columns, n);
     return rc;

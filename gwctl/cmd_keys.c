@@ -35,15 +35,10 @@ static const struct column rotated_columns[] = {
     {"works until", "valid_until", COLUMN_TIME, NULL},
 };
 
-static void print_raw(struct ctl *ctl, const struct ctl_answer *a)
-{
-    fprintf(ctl->out, "%.*s\n", SLICE_FMT(buf_slice(&a->body)));
-}
-
 static void print_key(struct ctl *ctl, const struct ctl_answer *a)
 {
     if (ctl->format == CTL_JSON) {
-        print_raw(ctl, a);
+        ctl_print_json(ctl, a);
         return;
     }
     table_print_fields(ctl, &a->doc, JSON_ROOT, key_columns, ARRAY_LEN(key_columns));
@@ -275,7 +270,7 @@ int ctl_keys_list(struct ctl *ctl)
     ctl_answer_init(&a);
     int rc = fetch_all(ctl, &a);
     if (rc == CTL_DONE && ctl->format == CTL_JSON)
-        print_raw(ctl, &a);
+        ctl_print_json(ctl, &a);
     else if (rc == CTL_DONE)
         table_print(ctl, &a.doc, json_get_lit(&a.doc, JSON_ROOT, "keys"), columns,
                     ARRAY_LEN(columns));

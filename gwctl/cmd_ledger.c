@@ -23,6 +23,7 @@ static void put_query(struct ctl *ctl, struct buf *path, const char *const *name
 int ctl_usage_report(struct ctl *ctl)
 {
     static const struct column columns[] = {
+        {"KEY NAME", "key_name", COLUMN_TEXT, ""}, /* by key only */
         {"NAME", "name", COLUMN_TEXT, "(none)"},
         {"REQUESTS", "requests", COLUMN_NUMBER, NULL},
         {"ATTEMPTS", "attempts", COLUMN_NUMBER, NULL},
@@ -42,6 +43,8 @@ int ctl_usage_report(struct ctl *ctl)
         {"cost", "cost_nusd", COLUMN_MONEY, NULL},
     };
     static const char *const names[] = {"--by", "--since", "--until"};
+    const char *by = ctl_flag(ctl, "--by");
+    bool by_key = by && strcmp(by, "key") == 0;
     struct ctl_answer a;
     struct buf path;
     buf_init(&path, 8192);
@@ -50,10 +53,10 @@ int ctl_usage_report(struct ctl *ctl)
     put_query(ctl, &path, names, ARRAY_LEN(names));
     int rc = ctl_call(ctl, "GET", path.data, NULL, &a);
     if (rc == CTL_DONE && ctl->format == CTL_JSON)
-        fprintf(ctl->out, "%.*s\n", SLICE_FMT(buf_slice(&a.body)));
+        ctl_print_json(ctl, &a);
     else if (rc == CTL_DONE)
-        table_print(ctl, &a.doc, json_get_lit(&a.doc, JSON_ROOT, "usage"), columns,
-                    ARRAY_LEN(columns));
+        table_print(ctl, &a.doc, json_get_lit(&a.doc, JSON_ROOT, "usage"), columns + !by_key,
+                    ARRAY_LEN(columns) - !by_key);
     if (rc == CTL_DONE && ctl->format == CTL_TABLE) {
         fputc('\n', ctl->out);
         table_print_fields(ctl, &a.doc, json_get_lit(&a.doc, JSON_ROOT, "total"), sums,
@@ -81,7 +84,7 @@ static int verify(struct ctl *ctl)
     ctl_answer_init(&a);
     int rc = ctl_call(ctl, "GET", "/admin/v1/ledger/verify", NULL, &a);
     if (rc == CTL_DONE && ctl->format == CTL_JSON)
-        fprintf(ctl->out, "%.*s\n", SLICE_FMT(buf_slice(&a.body)));
+        ctl_print_json(ctl, &a);
     else if (rc == CTL_DONE)
         table_print_fields(ctl, &a.doc, JSON_ROOT, columns, ARRAY_LEN(columns));
     if (rc == CTL_DONE &&
@@ -163,7 +166,7 @@ int ctl_ledger(struct ctl *ctl)
     ctl_answer_init(&a);
     int rc = fetch_records(ctl, limit, &a);
     if (rc == CTL_DONE && ctl->format == CTL_JSON)
-        fprintf(ctl->out, "%.*s\n", SLICE_FMT(buf_slice(&a.body)));
+        ctl_print_json(ctl, &a);
     else if (rc == CTL_DONE)
         table_print(ctl, &a.doc, json_get_lit(&a.doc, JSON_ROOT, "records"), columns,
                     ARRAY_LEN(columns));

@@ -7,11 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void print_raw(struct ctl *ctl, const struct ctl_answer *a)
-{
-    fprintf(ctl->out, "%.*s\n", SLICE_FMT(buf_slice(&a->body)));
-}
-
 /* GET and print: as JSON, as rows of `array`, or, array NULL, as fields. */
 static int get_and_print(struct ctl *ctl, const char *path, const char *array,
                          const struct column *columns, size_t n)
@@ -20,7 +15,7 @@ static int get_and_print(struct ctl *ctl, const char *path, const char *array,
     ctl_answer_init(&a);
     int rc = ctl_call(ctl, "GET", path, NULL, &a);
     if (rc == CTL_DONE && ctl->format == CTL_JSON)
-        print_raw(ctl, &a);
+        ctl_print_json(ctl, &a);
     else if (rc == CTL_DONE && array)
         table_print(ctl, &a.doc, json_get(&a.doc, JSON_ROOT, slice_str(array)), columns, n);
     else if (rc == CTL_DONE)
@@ -183,7 +178,7 @@ static int ask_master(struct ctl *ctl, const char *path, const char *done)
     a.doc.n = 0;
     int rc = ctl_call_quiet(ctl, "POST", path, NULL, &a);
     if (rc <= CTL_REFUSED && a.doc.n && ctl->format == CTL_JSON) {
-        print_raw(ctl, &a);
+        ctl_print_json(ctl, &a);
     } else if (rc == CTL_REFUSED && a.doc.n) {
         ctl_say_error(ctl, &a);
     } else if (rc == CTL_DONE) {

@@ -86,6 +86,8 @@ int ctl_call(struct ctl *ctl, const char *method, const char *path, const struct
 /* The same, and the answer of a refusal stays in *a, nothing is said: CTL_REFUSED. */
 int ctl_call_quiet(struct ctl *ctl, const char *method, const char *path, const struct buf *body,
                    struct ctl_answer *a);
+/* The answer as it came, on a line. */
+void ctl_print_json(struct ctl *ctl, const struct ctl_answer *a);
 /* Says what {"error":...} (and "errors":[...] beside it) says. Returns CTL_REFUSED. */
 int ctl_say_error(struct ctl *ctl, const struct ctl_answer *a);
 /* Appends a path segment or query value, percent-encoded. */

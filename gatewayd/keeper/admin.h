@@ -54,6 +54,8 @@ struct admin_call {
 
 /* Begins the answer (200) and returns the writer with an open object; the server closes it. */
 struct json_writer *admin_json(struct admin_call *call);
+/* "name": a wall-clock time by RFC 3339, or null for 0: never. */
+void admin_put_time(struct json_writer *w, const char *name, int64_t wall_us);
 /* Answers {"error":{"message","code"}} instead of whatever was begun. The message says what, where
  * and what to do. */
 void admin_error(struct admin_call *call, uint16_t status, const char *code, const char *fmt, ...)

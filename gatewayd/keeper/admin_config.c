@@ -7,7 +7,6 @@
 #include "gatewayd/keeper/admin.h"
 #include "gatewayd/keeper/admin_commands.h"
 
-#include "common/clock.h"
 #include "common/conf_diff.h"
 #include "common/conf_keys.h"
 #include "common/confdb.h"
@@ -15,18 +14,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-static void put_time(struct json_writer *w, const char *name, int64_t wall_us)
-{
-    char text[CLOCK_RFC3339_BYTES];
-    jw_key(w, slice_str(name));
-    if (wall_us == 0) {
-        jw_null(w);
-        return;
-    }
-    clock_format_rfc3339(wall_us, text);
-    jw_str(w, slice_str(text));
-}
 
 /* ---- show ---- */
 
@@ -118,7 +105,7 @@ static void put_secrets(struct json_writer *w, const struct secrets *secrets)
         jw_object(w);
         jw_member_str(w, "name", s.name);
         jw_member_str(w, "fingerprint", slice_str(s.fingerprint));
-        put_time(w, "loaded", s.loaded_us);
+        admin_put_time(w, "loaded", s.loaded_us);
         jw_object_end(w);
     }
 }
@@ -170,8 +157,8 @@ void admin_config_history(struct admin_call *call)
         jw_object(w);
         jw_member_u64(w, "generation", g[i].generation);
         jw_member_bool(w, "active", g[i].generation == call->gen->conf->generation);
-        put_time(w, "written", g[i].written_us);
-        put_time(w, "activated", g[i].activated_us);
+        admin_put_time(w, "written", g[i].written_us);
+        admin_put_time(w, "activated", g[i].activated_us);
         jw_member_str(w, "by", slice_str(g[i].by));
         jw_member_u64(w, "entries", g[i].n_entries);
         jw_member_str(w, "input_sha256", slice_str(hash));

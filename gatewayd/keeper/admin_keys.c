@@ -49,18 +49,6 @@ static void put_text(struct json_writer *w, const char *name, struct slice s)
         jw_null(w);
 }
 
-static void put_time(struct json_writer *w, const char *name, int64_t wall_us)
-{
-    char text[CLOCK_RFC3339_BYTES];
-    jw_key(w, slice_str(name));
-    if (wall_us == 0) {
-        jw_null(w);
-        return;
-    }
-    clock_format_rfc3339(wall_us, text);
-    jw_str(w, slice_str(text));
-}
-
 static void put_state(struct json_writer *w, bool enabled, int64_t expires_us)
 {
     bool expired = expires_us && expires_us <= clock_wall_us();
@@ -80,7 +68,7 @@ static void put_digests(struct json_writer *w, const struct keystore_record *r)
             jw_member_array(w, "rotated");
         jw_object(w);
         jw_member_str(w, "sha256", slice_str(hex));
-        put_time(w, "valid_until", r->digests[i].valid_until_us);
+        admin_put_time(w, "valid_until", r->digests[i].valid_until_us);
         jw_object_end(w);
     }
     if (r->digest_count > 1)
@@ -98,9 +86,9 @@ static void put_members(struct json_writer *w, const struct keystore_record *r)
     put_text(w, "tags", r->tags);
     if (r->metadata.n)
         jw_member_raw(w, "metadata", r->metadata);
-    put_time(w, "expires", r->expires_us);
-    put_time(w, "created", r->created_us);
-    put_time(w, "updated", r->updated_us);
+    admin_put_time(w, "expires", r->expires_us);
+    admin_put_time(w, "created", r->created_us);
+    admin_put_time(w, "updated", r->updated_us);
     jw_member_u64(w, "version", r->version);
     put_digests(w, r);
 }
@@ -129,7 +117,7 @@ static void put_declared_members(struct json_writer *w, const struct conf_key *k
     for (uint32_t i = 0; i < k->models.n; i++)
         jw_str(w, k->models.v[i]);
     jw_array_end(w);
-    put_time(w, "expires", k->expires_us);
+    admin_put_time(w, "expires", k->expires_us);
     jw_member_str(w, "sha256", slice_str(hex));
 }
 
@@ -680,7 +668,7 @@ static bool put_audit(void *arg, const struct keystore_audit *a)
     struct json_writer *w = arg;
     jw_object(w);
     jw_member_u64(w, "seq", a->seq);
-    put_time(w, "at", a->at_us);
+    admin_put_time(w, "at", a->at_us);
     jw_member_str(w, "who", a->who);
     jw_member_str(w, "what", a->what);
     jw_member_str(w, "key", slice_str(a->has_after ? a->after.id : a->before.id));

@@ -9,6 +9,7 @@
 #include "common/arena.h"
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/keystore.h"
 #include "common/crypto.h"
 #include "common/ledger_store.h"
 #include "common/when.h"
@@ -32,14 +33,6 @@ static void store_failed(struct admin_call *call, enum store_err err)
 {
     admin_error(call, 503, "store_failed", "ledger: %s; see the log and the disk of state_dir",
                 store_err_text(err));
-}
-
-static void put_time(struct json_writer *w, const char *name, int64_t wall_us)
-{
-    char text[CLOCK_RFC3339_BYTES];
-    clock_format_rfc3339(wall_us, text);
-    jw_key(w, slice_str(name));
-    jw_str(w, slice_str(text));
 }
 
 /* "0.000012500": nine decimals, exact. */
@@ -102,7 +95,7 @@ static void put_entry(struct json_writer *w, const struct ledger_entry *e)
     crypto_request_id_text(b->request_id, id);
     jw_object(w);
     jw_member_u64(w, "seq", e->at.seq);
-    put_time(w, "committed", e->at.committed_us);
+    admin_put_time(w, "committed", e->at.committed_us);
     jw_member_str(w, "request_id", slice_str(id));
     jw_member_u64(w, "attempt", b->attempt);
     jw_member_str(w, "state", slice_str(ledger_state_name(b->state)));
@@ -120,7 +113,7 @@ static void put_entry(struct json_writer *w, const struct ledger_entry *e)
     jw_member_i64(w, "reserved_nusd", b->reserved_nusd);
     if (b->http_status)
         jw_member_u64(w, "http_status", b->http_status);
-    put_time(w, "started", b->started_us);
+    admin_put_time(w, "started", b->started_us);
     jw_member_i64(w, "duration_us", b->duration_us);
     if (b->ttfb_us >= 0)
         jw_member_i64(w, "ttfb_us", b->ttfb_us);
@@ -357,18 +350,33 @@ static int query_by(struct admin_call *call, int *by)
     return -1;
 }
 
+static bool put_key_name(void *w, const struct keystore_record *r)
+{
+    jw_member_str(w, "key_name", r->name);
+    return false;
+}
+
+/* The ledger knows a key by its id, which stays; people know it by the name that it has now. */
+static void put_group_name(struct admin_call *call, struct json_writer *w, int by,
+                           struct slice name)
+{
+    jw_member_str(w, "name", name);
+    if (by == LEDGER_KEY)
+        (void)!keystore_get(call->keeper->state_reader, name, put_key_name, w);
+}
+
 static void answer_usage(struct admin_call *call, struct groups *g, int64_t since, int64_t until)
 {
     struct json_writer *w = admin_json(call);
     if (g->by >= 0) /* days come in order */
         qsort(g->v, g->n, sizeof(*g->v), by_cost);
     jw_member_str(w, "by", slice_str(g->by < 0 ? "day" : ledger_name_name(g->by)));
-    put_time(w, "since", since / DAY_US * DAY_US);
-    put_time(w, "until", until);
+    admin_put_time(w, "since", since / DAY_US * DAY_US);
+    admin_put_time(w, "until", until);
     jw_member_array(w, "usage");
     for (unsigned i = 0; i < g->n; i++) {
         jw_object(w);
-        jw_member_str(w, "name", g->v[i].name);
+        put_group_name(call, w, g->by, g->v[i].name);
         put_totals(w, &g->v[i].totals);
         jw_object_end(w);
     }

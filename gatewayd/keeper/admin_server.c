@@ -211,6 +211,18 @@ struct json_writer *admin_json(struct admin_call *call)
     return &call->w;
 }
 
+void admin_put_time(struct json_writer *w, const char *name, int64_t wall_us)
+{
+    char text[CLOCK_RFC3339_BYTES];
+    jw_key(w, slice_str(name));
+    if (wall_us <= 0) {
+        jw_null(w);
+        return;
+    }
+    clock_format_rfc3339(wall_us, text);
+    jw_str(w, slice_str(text));
+}
+
 void admin_error(struct admin_call *call, uint16_t status, const char *code, const char *fmt, ...)
 {
     char message[1024];

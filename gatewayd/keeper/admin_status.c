@@ -30,18 +30,6 @@ void admin_version(struct admin_call *call)
     jw_member_str(w, "libevent", slice_str(event_get_version()));
 }
 
-static void put_time(struct json_writer *w, const char *name, int64_t wall_us)
-{
-    char text[CLOCK_RFC3339_BYTES];
-    jw_key(w, slice_str(name));
-    if (wall_us <= 0) {
-        jw_null(w);
-        return;
-    }
-    clock_format_rfc3339(wall_us, text);
-    jw_str(w, slice_str(text));
-}
-
 struct totals {
     unsigned by_state[CHILD_STATE_COUNT];
     uint64_t connections, inflight, requests, restarts, log_dropped;
@@ -138,13 +126,13 @@ void admin_status(struct admin_call *call)
     jw_member_str(w, "status", slice_str(overall(c, &t)));
     jw_member_str(w, "version", SLICE_LIT(GW_VERSION));
     jw_member_i64(w, "master_pid", LOAD(c->master_pid));
-    put_time(w, "started", (int64_t)LOAD(c->started_wall_us));
+    admin_put_time(w, "started", (int64_t)LOAD(c->started_wall_us));
     jw_member_i64(w, "uptime_us", clock_mono_us() - (int64_t)LOAD(c->started_us));
     jw_member_u64(w, "generation", call->gen->conf->generation);
     jw_member_str(w, "config_file", slice_str(k->child->config_path));
     jw_member_u64(w, "reloads_ok", LOAD(c->reloads_ok));
     jw_member_u64(w, "reloads_failed", LOAD(c->reloads_failed));
-    put_time(w, "last_reload", (int64_t)LOAD(c->reload_wall_us));
+    admin_put_time(w, "last_reload", (int64_t)LOAD(c->reload_wall_us));
     put_listeners(w, "listen", &call->gen->conf->gateway.listen);
     put_listeners(w, "admin", &call->gen->conf->gateway.admin);
     jw_member_u64(w, "workers_wanted", LOAD(c->n_workers));

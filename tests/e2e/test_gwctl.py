@@ -130,10 +130,15 @@ def test_usage_and_verify(gateway, mock):
     assert total["output_tokens"] == sum(entry["completion_tokens"] for entry in mock.bill()[-3:])
     by_key = gateway.gwctl_json("usage", "--by", "key", "--since", "1d")["usage"]
     assert len(by_key) == 1
+    key_id, key = gateway.create_key("finance")
+    assert gateway.chat(key=key).status == 200
+    wait_until(lambda: len(gateway.ledger()) == 4, "a record of the new key")
+    rows = gateway.gwctl_json("usage", "--by", "key")["usage"]
+    assert [row["key_name"] for row in rows if row["name"] == key_id] == ["finance"]
     assert gateway.gwctl_json("ledger", "--limit", "2")["records"] == gateway.ledger()[:2]
     assert gateway.gwctl_json("ledger", "--key", "nobody")["records"] == []
     verified = gateway.gwctl_json("ledger", "--verify")
-    assert verified["valid"] and verified["records"] == 3
+    assert verified["valid"] and verified["records"] == 4
 
 
 # ---- the API itself ----
