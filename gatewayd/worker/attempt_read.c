@@ -336,7 +336,9 @@ static void note_progress(struct attempt *a)
 static void pause_if_slow(struct attempt *a)
 {
     struct conn *c = a->req->conn;
-    if (!c || conn_pending(c) < WORKER_OUT_HIGH_BYTES)
+    size_t pending = c ? conn_pending(c) : 0;
+    /* With max_buffered reached nobody may lag behind any further. */
+    if (pending < WORKER_OUT_HIGH_BYTES && (pending == 0 || worker_may_buffer(a->w, 0)))
         return;
     a->paused = true;
     uconn_want_read(a->uc, false);

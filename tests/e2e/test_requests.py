@@ -7,6 +7,7 @@ import pytest
 
 from client import chunked, request_bytes
 from gateway import KEY, MODEL, chat_body
+from waiting import wait_until
 
 PATH = "/v1/chat/completions"
 AUTH = [("Authorization", f"Bearer {KEY}"), ("Content-Type", "application/json")]
@@ -166,6 +167,27 @@ def test_request_byte_by_byte(gateway):
         for byte in request_bytes("POST", PATH, AUTH, chat_body()):
             connection.send(bytes([byte]))
         assert connection.read_response().status == 200
+
+
+def test_streams_of_slow_readers_stay_within_max_buffered(make_gateway):
+    """Each alone may lag behind by far less than what they may together."""
+    gateway = make_gateway({"http": {"max_buffered": "2MiB"}}, workers=1)
+    held = []
+    try:
+        for _ in range(24):
+            held.append(gateway.connect(rcvbuf=4096))
+            held[-1].send(gateway.chat_bytes("tokens=2000,token_size=1000,burst=20", stream=True))
+            held[-1].read_until(b"data:")
+
+        def buffered():
+            return max(row["buffered_bytes"] for row in gateway.processes() if row["role"] == "worker")
+        wait_until(lambda: buffered() > 2**21, "the buffers to be full")
+        assert gateway.chat().error["code"] == "overloaded"
+        assert buffered() < 2**21 + 24 * 65536, "one more read each, no more"
+    finally:
+        for connection in held:
+            connection.close()
+    wait_until(lambda: gateway.chat().status == 200, "room again")
 
 
 def test_max_headers(make_gateway):
