@@ -172,7 +172,7 @@ def test_request_byte_by_byte(gateway):
 def test_streams_of_slow_readers_stay_within_max_buffered(make_gateway, mock):
     """Each alone may lag behind by far less than what they may together."""
     gateway = make_gateway({"http": {"max_buffered": "2MiB"}}, workers=1)
-    held = []
+    held, readings = [], []
     try:
         for _ in range(24):
             held.append(gateway.connect(rcvbuf=4096))
@@ -184,6 +184,8 @@ def test_streams_of_slow_readers_stay_within_max_buffered(make_gateway, mock):
             return max(row["buffered_bytes"] for row in gateway.processes() if row["role"] == "worker")
         wait_until(lambda: buffered() > 2**21, "the buffers to be full")
         assert gateway.chat().error["code"] == "overloaded"
+        wait_until(lambda: readings.append(buffered()) or len(set(readings[-50:])) == 1 and len(readings) > 50,
+                   "the providers to be paused")
         assert buffered() < 2**21 + 24 * 2 * 65536, "one more read each, in buffers that grow by doubling"
     finally:
         for connection in held:
