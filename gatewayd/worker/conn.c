@@ -679,7 +679,8 @@ static void on_write_event(evutil_socket_t fd, short what, void *arg)
             answered(c);
     } else if (!sound) {
         conn_close(c);
-    } else if (conn_pending(c) <= WORKER_OUT_LOW_BYTES) {
+    } else if (conn_pending(c) == 0 ||
+               (conn_pending(c) <= WORKER_OUT_LOW_BYTES && worker_may_buffer(c->w, 0))) {
         req_on_client_drained(c->req);
     }
 }
