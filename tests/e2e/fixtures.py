@@ -1,5 +1,7 @@
 """Fixtures of e2e/ and fault/: a mock provider, a gateway in front of it, and what must hold after every test."""
 
+import shutil
+
 import pytest
 
 from certs import Authority
@@ -68,6 +70,8 @@ def make_gateway(request, tmp_path, mock, make_mock):
     finally:
         for gateway in made:
             gateway.kill_all()
+            # 70 MB of shared memory each: five hundred tests would fill a disk.
+            shutil.rmtree(gateway.runtime, ignore_errors=True)
 
 
 @pytest.fixture
