@@ -232,16 +232,16 @@ def test_a_slow_drip_is_cut_by_the_total_deadline(make_gateway, mock):
 
 
 @pytest.mark.parametrize("idle", ["close", "next", "reset", "stray"])
-def test_a_pooled_connection_that_died_costs_no_request(make_gateway, mock, idle):
-    """Found before the request is sent where it can be; and never sent twice in silence."""
-    gateway = make_gateway(workers=1)
-    assert gateway.chat(f"idle={idle}").status == 200
+def test_a_pooled_connection_that_died_costs_no_request(gateway, mock, idle):
+    """Found before the request is sent where it can be; and never sent twice in silence. What comes too
+    late to be found, or in one read with the answer, is a 502: never another request's answer."""
+    first = gateway.chat(f"idle={idle}")
+    assert first.status in ((200, 502) if idle == "stray" else (200,)), first
     if idle == "close":
         wait_until(lambda: mock.totals()["open"] == 0, "the provider to close")
-    answer = gateway.chat("prompt=77")
-    assert answer.status == 200 or idle != "close" and answer.status == 502, answer
-    if answer.status == 200:
-        assert answer.json()["usage"]["prompt_tokens"] == 77, "the answer to another request"
+    answer = gateway.chat()
+    assert answer.status in ((200,) if idle == "close" else (200, 502)), answer
+    assert "EVIL" not in first.body.decode() + answer.body.decode()
     assert gateway.chat().status == 200
 
 
