@@ -10,6 +10,7 @@
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/fault.h"
+#include "common/log.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -23,6 +24,7 @@ enum {
     LOOK_FOR_DEAD_MS = 1000 /* without being told */
 };
 static const int64_t DEFAULT_INTERVAL_US = 50000;
+static const int64_t UNWRITABLE_REMINDER_US = INT64_C(60) * 1000000;
 static const int64_t RETENTION_EVERY_US = INT64_C(60) * 1000000;
 
 /* What the writer knows of a region; all of it can be found again. */
@@ -205,9 +207,16 @@ static void add_stats(struct ledger_writer *w, enum store_err err)
 static void report_outcome(struct ledger_writer *w, enum store_err err)
 {
     struct money *m = w->cfg.money;
-    if (err == STORE_OK)
+    int64_t since_us = money_ledger_unwritable_since(m);
+    if (err != STORE_OK)
+        LOG_EVERY(UNWRITABLE_REMINDER_US, LOG_LEVEL_ERROR,
+                  "the ledger can't be written; records wait in shared memory, and when that is "
+                  "full requests are refused",
+                  LOG_S("error", store_err_text(err)));
+    if (err == STORE_OK && since_us) {
+        log_warn("the ledger is written again", LOG_I("after_us", clock_wall_us() - since_us));
         money_set_ledger_unwritable(m, 0);
-    else if (money_ledger_unwritable_since(m) == 0)
+    } else if (err != STORE_OK && since_us == 0)
         money_set_ledger_unwritable(m, clock_wall_us());
     add_stats(w, err);
     if (err == STORE_OK)

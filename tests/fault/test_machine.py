@@ -77,8 +77,10 @@ def test_a_full_disk_costs_no_record(make_gateway, small_disk):
     fill(ballast)
     statuses = {gateway.chat().status for _ in range(60)}
     assert statuses <= {200, 503}, statuses
+    gateway.wait_log("the ledger can't be written")
     ballast.unlink()
     wait_until(lambda: answers(gateway), "requests to be answered")
+    gateway.wait_log("the ledger is written again")
 
 
 def fill(path):
