@@ -516,6 +516,8 @@ static void probe_client(struct req *r)
 {
     static const char interim[] = "HTTP/1.1 102 Processing\r\n\r\n";
     struct iovec iov = {(void *)interim, sizeof interim - 1};
+    if (r->streamed && r->attempt && r->attempt->sse.passing)
+        return; /* inside an event: its next bytes will do */
     if (r->streamed)
         req_answer_stream(r, SLICE_LIT(":\n\n"));
     else if (!r->http10)
