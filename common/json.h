@@ -221,6 +221,12 @@ void jw_array_end(struct json_writer *w);
 /* The member name; the next call writes its value. */
 void jw_key(struct json_writer *w, struct slice name);
 void jw_str(struct json_writer *w, struct slice s);
+/* One string put together from pieces, each whole characters; of the inside of another JSON string
+ * (jw_str_add_escaped) the escapes stay as they are. */
+void jw_str_begin(struct json_writer *w);
+void jw_str_add(struct json_writer *w, struct slice s);
+void jw_str_add_escaped(struct json_writer *w, struct slice inside);
+void jw_str_end(struct json_writer *w);
 void jw_i64(struct json_writer *w, int64_t v);
 void jw_u64(struct json_writer *w, uint64_t v);
 void jw_bool(struct json_writer *w, bool v);

@@ -144,12 +144,9 @@ static size_t spell(const char *p, const char *end, char out[ESCAPE_MAX], size_t
     return 1;
 }
 
-static void put_quoted(struct json_writer *w, struct slice s)
+static void put_spelled(struct json_writer *w, struct slice s)
 {
     const char *p = s.p, *end = s.p + s.n;
-    if (!begin(w, s.n + 2))
-        return;
-    *w->at++ = '"';
     while (p < end) {
         size_t run = plain_run(p, (size_t)(end - p));
         append(w, p, run);
@@ -161,6 +158,34 @@ static void put_quoted(struct json_writer *w, struct slice s)
             append(w, spelling, n);
         }
     }
+}
+
+void jw_str_begin(struct json_writer *w)
+{
+    put(w, "\"", 1);
+}
+
+void jw_str_add(struct json_writer *w, struct slice s)
+{
+    put_spelled(w, s);
+}
+
+void jw_str_add_escaped(struct json_writer *w, struct slice inside)
+{
+    append(w, inside.p, inside.n);
+}
+
+void jw_str_end(struct json_writer *w)
+{
+    append(w, "\"", 1);
+}
+
+static void put_quoted(struct json_writer *w, struct slice s)
+{
+    if (!begin(w, s.n + 2))
+        return;
+    *w->at++ = '"';
+    put_spelled(w, s);
     if (room(w, 1))
         *w->at++ = '"';
 }

@@ -20,6 +20,8 @@ enum dialect_op {
     DIALECT_CHAT,
     DIALECT_COMPLETIONS,
     DIALECT_EMBEDDINGS,
+    DIALECT_RERANK,
+    DIALECT_COUNT_TOKENS,
 };
 const char *dialect_op_name(enum dialect_op op);
 
@@ -91,8 +93,11 @@ enum {
 };
 struct dialect_usage {
     unsigned flags;
-    int64_t input_tokens; /* cached ones included */
+    int64_t input_tokens; /* all of them: read from a cache and written to one included */
     int64_t cached_tokens;
+    int64_t cache_write_tokens;    /* of any lifetime */
+    int64_t cache_write_1h_tokens; /* of these, kept for an hour */
+    int64_t audio_input_tokens, audio_output_tokens;
     int64_t output_tokens; /* reasoning included */
     int64_t reasoning_tokens;
     int64_t total_tokens; /* as said by the provider; -1: not said */

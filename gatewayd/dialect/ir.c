@@ -1,0 +1,410 @@
+/*
+ * ir.c: building blocks of the internal form: texts, lists, tool links, the check of fields.
+ */
+#include "gatewayd/dialect/ir.h"
+
+#include "gatewayd/dialect/codec.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const struct slice signed_mark = SLICE_LIT("__gwsig__");
+
+const char *ir_field_text(enum ir_field f)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        IR_FIELDS(X)
+#undef X
+    };
+    return (size_t)f < ARRAY_LEN(names) ? names[f] : "unknown";
+}
+
+const char *ir_finish_name(enum ir_finish f)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        IR_FINISHES(X)
+#undef X
+    };
+    return (size_t)f < ARRAY_LEN(names) ? names[f] : "unknown";
+}
+
+const char *ir_event_name(enum ir_event_kind k)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        IR_EVENTS(X)
+#undef X
+    };
+    return (size_t)k < ARRAY_LEN(names) ? names[k] : "unknown";
+}
+
+/* ---- texts ---- */
+
+struct ir_text ir_text_of(const struct json_doc *d, uint32_t v)
+{
+    if (json_type(d, v) != JSON_STRING)
+        return (struct ir_text){{NULL, 0}, false};
+    struct slice raw = json_raw(d, v);
+    return (struct ir_text){slice_of(raw.p + 1, raw.n - 2), d->toks[v].info & JSON_TOK_ESCAPED};
+}
+
+static void add_text(struct json_writer *w, struct ir_text t)
+{
+    if (t.escaped)
+        jw_str_add_escaped(w, t.s);
+    else
+        jw_str_add(w, t.s);
+}
+
+void ir_write_str_parts(struct json_writer *w, const struct ir_text *t, size_t n)
+{
+    jw_str_begin(w);
+    for (size_t i = 0; i < n; i++)
+        add_text(w, t[i]);
+    jw_str_end(w);
+}
+
+void ir_write_str(struct json_writer *w, struct ir_text t)
+{
+    ir_write_str_parts(w, &t, 1);
+}
+
+/* A one-string document over the text; its quotes stand around it in the body. */
+static struct json_tok string_token(struct ir_text t)
+{
+    return (struct json_tok){0, (uint32_t)t.s.n + 2, 1, JSON_STRING | JSON_TOK_ESCAPED};
+}
+
+struct slice ir_decode(struct arena *a, struct ir_text t)
+{
+    if (!t.escaped || !t.s.p)
+        return t.s;
+    struct json_tok tok = string_token(t);
+    struct json_doc one = {.text = t.s.p - 1, .toks = &tok, .n = 1};
+    char *mem = arena_alloc(a, t.s.n + 1);
+    size_t n;
+    if (!mem || json_str_decode(&one, 0, mem, t.s.n, &n) < 0)
+        return slice_of(NULL, 0);
+    return slice_of(mem, n);
+}
+
+int ir_write_object(struct json_writer *w, struct arena *a, struct ir_text json)
+{
+    struct slice text = slice_trim(ir_decode(a, json));
+    struct json_doc d;
+    if (text.n == 0) {
+        jw_raw(w, SLICE_LIT("{}"));
+        return ir_has(json) && json.s.n ? -1 : 0;
+    }
+    json_doc_init(&d, JSON_MAX_TOKENS);
+    bool ok = json_parse(&d, text.p, text.n) == 0 && json_type(&d, JSON_ROOT) == JSON_OBJECT;
+    json_doc_release(&d);
+    if (ok)
+        jw_raw(w, text);
+    return ok ? 0 : -1;
+}
+
+bool ir_text_is(struct ir_text t, struct slice plain)
+{
+    if (!t.escaped)
+        return t.s.p && slice_eq(t.s, plain);
+    struct json_tok tok = string_token(t);
+    struct json_doc one = {.text = t.s.p - 1, .toks = &tok, .n = 1};
+    return json_str_eq(&one, 0, plain);
+}
+
+bool ir_text_eq(struct ir_text a, struct ir_text b)
+{
+    if (!a.escaped)
+        return ir_text_is(b, a.s);
+    if (!b.escaped)
+        return ir_text_is(a, b.s);
+    if (slice_eq(a.s, b.s))
+        return true;
+    char mem[512];
+    struct arena scratch;
+    arena_init(&scratch, mem, sizeof mem, sizeof mem + a.s.n + 64);
+    struct slice plain = ir_decode(&scratch, a);
+    bool same = plain.p && ir_text_is(b, plain);
+    arena_reset(&scratch);
+    return same;
+}
+
+/* ---- requests ---- */
+
+void ir_request_init(struct ir_request *r, struct arena *a, enum dialect_op op)
+{
+    memset(r, 0, sizeof *r);
+    r->arena = a;
+    r->op = op;
+    r->parallel_tools = r->include_thoughts = r->store = r->format_strict = -1;
+    r->max_tokens = r->n = r->thinking_budget = r->top_logprobs = r->dimensions = r->top_n = -1;
+}
+
+static void *zeroed(struct arena *a, size_t n_bytes)
+{
+    void *p = arena_alloc(a, n_bytes);
+    return p ? memset(p, 0, n_bytes) : NULL;
+}
+
+struct ir_message *ir_add_message(struct ir_request *r, enum ir_role role, uint32_t index)
+{
+    struct ir_message *m = zeroed(r->arena, sizeof *m);
+    if (!m)
+        return NULL;
+    m->role = role;
+    m->index = index;
+    if (r->last_message)
+        r->last_message->next = m;
+    else
+        r->messages = m;
+    r->last_message = m;
+    return m;
+}
+
+struct ir_part *ir_add_part(struct arena *a, struct ir_part **list, enum ir_part_kind kind)
+{
+    struct ir_part *p = zeroed(a, sizeof *p);
+    if (!p)
+        return NULL;
+    p->kind = kind;
+    while (*list)
+        list = &(*list)->next;
+    *list = p;
+    return p;
+}
+
+struct ir_tool *ir_add_tool(struct ir_request *r)
+{
+    struct ir_tool *t = zeroed(r->arena, sizeof *t), **at = &r->tools;
+    if (!t)
+        return NULL;
+    t->strict = -1;
+    while (*at)
+        at = &(*at)->next;
+    return *at = t;
+}
+
+void ir_note_unknown(struct ir_request *r, const char *fmt, ...)
+{
+    char path[160];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(path, sizeof path, fmt, ap);
+    va_end(ap);
+    struct slice own = arena_dup(r->arena, slice_str(path));
+    struct ir_unknown *u = zeroed(r->arena, sizeof *u), **at = &r->unknown;
+    if (!u || !own.p)
+        return;
+    while (*at)
+        at = &(*at)->next;
+    u->path = own;
+    *at = u;
+}
+
+/* ---- tool calls and their results ---- */
+
+void ir_write_signed_id(struct json_writer *w, struct ir_text call_id, struct ir_text signature)
+{
+    static const char url_safe[128] = {['+'] = '-', ['/'] = '_'};
+    char mem[4096];
+    if (!ir_has(signature) || signature.escaped || signature.s.n > sizeof mem) {
+        ir_write_str(w, call_id);
+        return;
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < signature.s.n; i++) {
+        unsigned char c = (unsigned char)signature.s.p[i];
+        if (c != '=')
+            mem[n++] = c < 128 && url_safe[c] ? url_safe[c] : (char)c;
+    }
+    struct ir_text t[] = {call_id, ir_plain(signed_mark), ir_plain(slice_of(mem, n))};
+    ir_write_str_parts(w, t, ARRAY_LEN(t));
+}
+
+/* Base64 as the provider gave it, padding included. */
+static struct slice unpack_signature(struct arena *a, struct slice packed)
+{
+    size_t padded = (packed.n + 3) / 4 * 4;
+    char *mem = arena_alloc(a, padded + 1);
+    if (!mem)
+        return slice_of(NULL, 0);
+    for (size_t i = 0; i < packed.n; i++)
+        mem[i] = packed.p[i] == '-' ? '+' : packed.p[i] == '_' ? '/' : packed.p[i];
+    memset(mem + packed.n, '=', padded - packed.n);
+    return slice_of(mem, padded);
+}
+
+static void take_signature(struct ir_request *r, struct ir_part *p)
+{
+    struct slice id = p->call_id.s;
+    if (p->call_id.escaped || id.n <= signed_mark.n)
+        return;
+    for (size_t i = 0; i + signed_mark.n < id.n; i++) {
+        if (memcmp(id.p + i, signed_mark.p, signed_mark.n) != 0)
+            continue;
+        size_t behind = i + signed_mark.n;
+        p->call_id.s.n = i;
+        if (p->kind == IR_PART_TOOL_CALL && !ir_has(p->signature)) {
+            p->signature =
+                ir_plain(unpack_signature(r->arena, slice_of(id.p + behind, id.n - behind)));
+            ir_note(r, IR_F_REASONING_SIGNATURE);
+        }
+        return;
+    }
+}
+
+static int no_call(const struct ir_message *m, struct dialect_refusal *why, const char *what)
+{
+    snprintf(why->message, sizeof why->message, "The tool result in message %u %s.", m->index,
+             what);
+    snprintf(why->param, sizeof why->param, "messages[%u]", m->index);
+    why->code = "invalid_value";
+    return -1;
+}
+
+struct links {
+    struct ir_request *r;
+    struct ir_part **calls; /* those not answered yet are at or behind first_open */
+    bool *answered;
+    size_t n, cap;
+};
+
+static bool add_call(struct links *l, const struct ir_message *m, struct ir_part *p, unsigned nth)
+{
+    take_signature(l->r, p);
+    if (!p->call_id.s.n) {
+        char id[48];
+        snprintf(id, sizeof id, "call_%u_%u", m->index, nth);
+        p->call_id = ir_plain(arena_dup(l->r->arena, slice_str(id)));
+    }
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 16;
+        struct ir_part **calls = arena_alloc(l->r->arena, cap * sizeof *calls);
+        bool *answered = arena_alloc(l->r->arena, cap);
+        if (!calls || !answered)
+            return false;
+        if (l->n) {
+            memcpy(calls, l->calls, l->n * sizeof *calls);
+            memcpy(answered, l->answered, l->n);
+        }
+        l->calls = calls;
+        l->answered = answered;
+        l->cap = cap;
+    }
+    l->answered[l->n] = false;
+    l->calls[l->n++] = p;
+    return true;
+}
+
+static bool is_call_of(const struct ir_part *call, const struct ir_part *result)
+{
+    if (result->call_id.s.n)
+        return ir_text_eq(call->call_id, result->call_id);
+    return ir_text_eq(call->name, result->name);
+}
+
+/* By id the newest call counts (a history may use an id again); by name the oldest open one. */
+static int link_result(struct links *l, const struct ir_message *m, struct ir_part *p,
+                       struct dialect_refusal *why)
+{
+    take_signature(l->r, p);
+    bool by_id = p->call_id.s.n > 0;
+    for (size_t i = 0; i < l->n; i++) {
+        size_t at = by_id ? l->n - 1 - i : i;
+        if (!is_call_of(l->calls[at], p) || (!by_id && l->answered[at]))
+            continue;
+        if (l->answered[at])
+            return no_call(m, why, "answers a call that has its result already");
+        l->answered[at] = true;
+        p->call_id = l->calls[at]->call_id;
+        p->name = l->calls[at]->name;
+        return 0;
+    }
+    return no_call(m, why, "has no tool call before it that it answers");
+}
+
+int ir_link_tools(struct ir_request *r, struct dialect_refusal *why)
+{
+    struct links l = {.r = r};
+    for (struct ir_message *m = r->messages; m; m = m->next) {
+        unsigned nth = 0;
+        for (struct ir_part *p = m->parts; p; p = p->next, nth++) {
+            if (p->kind == IR_PART_TOOL_RESULT && link_result(&l, m, p, why) < 0)
+                return -1;
+            if (p->kind == IR_PART_TOOL_CALL && !add_call(&l, m, p, nth))
+                return no_call(m, why, "makes the request too large");
+        }
+    }
+    return 0;
+}
+
+/* ---- responses ---- */
+
+void ir_response_init(struct ir_response *r, struct arena *a, enum dialect_op op)
+{
+    memset(r, 0, sizeof *r);
+    r->arena = a;
+    r->op = op;
+    r->usage.total_tokens = -1;
+}
+
+struct ir_choice *ir_add_choice(struct ir_response *r, uint32_t index)
+{
+    struct ir_choice *c = zeroed(r->arena, sizeof *c), **at = &r->choices;
+    if (!c)
+        return NULL;
+    c->index = index;
+    while (*at)
+        at = &(*at)->next;
+    return *at = c;
+}
+
+/* ---- what a dialect can't say ---- */
+
+static const char *member_of(const struct ir_request *r, unsigned f)
+{
+    const char *name = r->names ? r->names[f].member : NULL;
+    return name ? name : ir_field_text((enum ir_field)f);
+}
+
+static void list_dropped(struct buf *dropped, struct slice name)
+{
+    static const struct slice more = SLICE_LIT(", ...");
+    if (dropped->len >= more.n &&
+        memcmp(dropped->data + dropped->len - more.n, more.p, more.n) == 0)
+        return;
+    size_t need = name.n + 2 * more.n;
+    if (dropped->len + need > dropped->max_bytes) {
+        if (buf_append(dropped, more.p, more.n) < 0)
+            return;
+    } else if ((dropped->len && buf_append(dropped, ", ", 2) < 0) ||
+               buf_append(dropped, name.p, name.n) < 0)
+        return;
+}
+
+int ir_check_fields(const struct ir_request *r, const struct codec *t, struct buf *dropped,
+                    struct dialect_refusal *why)
+{
+    for (unsigned f = 0; f < IR_FIELD_COUNT; f++) {
+        const struct ir_field_row *row = &t->fields[f];
+        if (!ir_noted(r, (enum ir_field)f))
+            continue;
+        if (row->fate == IR_REFUSED || row->fate == IR_UNSTATED) {
+            const char *name = member_of(r, f);
+            snprintf(why->message, sizeof why->message,
+                     "'%s' can't be sent to this model, whose provider speaks %s%s%s.", name,
+                     t->name, row->note && row->note[0] ? ": " : "", row->note ? row->note : "");
+            snprintf(why->param, sizeof why->param, "%s", name);
+            why->code = "unsupported_parameter";
+            return -1;
+        }
+        if (row->fate == IR_DROPPED)
+            list_dropped(dropped, slice_str(member_of(r, f)));
+    }
+    for (const struct ir_unknown *u = r->unknown; u; u = u->next)
+        list_dropped(dropped, u->path);
+    return 0;
+}
