@@ -239,10 +239,13 @@ def test_a_pooled_connection_that_died_costs_no_request(gateway, mock, idle):
     assert first.status in ((200, 502) if idle == "stray" else (200,)), first
     if idle == "close":
         wait_until(lambda: mock.totals()["open"] == 0, "the provider to close")
-    answer = gateway.chat()
-    assert answer.status in ((200,) if idle == "close" else (200, 502)), answer
-    assert "EVIL" not in first.body.decode() + answer.body.decode()
-    assert gateway.chat().status == 200
+    # One connection is bad, and any of the workers may hold it: whichever request meets it is the only
+    # one that can fail.
+    answers = [gateway.chat() for _ in range(6)]
+    failed = [answer for answer in answers if answer.status != 200]
+    assert len(failed) <= (0 if idle == "close" else 1), failed
+    assert all(answer.status == 502 for answer in failed), failed
+    assert not any("EVIL" in answer.body.decode() for answer in [first, *answers])
 
 
 @pytest.mark.parametrize("usage", ["null", "negative", "huge", "fraction", "string", "partial", "absent"])
