@@ -4,6 +4,9 @@
 #include "tests/mockllm/sample.h"
 #include "tests/mockllm/json.h"
 
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +46,45 @@ void sample_token(struct bytes *out, int64_t i, int64_t size)
     bytes_add(out, word, n);
     memset(bytes_reserve(out, (size_t)size - n), 'x', (size_t)size - n);
     out->len += (size_t)size - n;
+}
+
+void sample_unicode_token(struct bytes *out, int64_t i)
+{
+    static const char *const odd[] = {
+        "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e",         /* three bytes each */
+        "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x9a\x80", /* two of four, joined */
+        "e\xcc\x81",                                    /* a letter and its accent */
+        "\\ud83d\\ude80",                               /* escaped surrogate pair */
+        "\\u0000\\u001f",
+        "\\\\\\n\\t\\\"\\/",
+        "\xe2\x80\xa8\xe2\x80\xa9", /* line ends that JSON allows bare */
+        "\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d",
+    };
+    bytes_adds(out, odd[(uint64_t)i % ARRAY_LEN(odd)]);
+}
+
+void sample_thought(struct bytes *out, int64_t i)
+{
+    static const char *const thoughts[] = {"Let",           " me", " think", " about",
+                                           " caf\xc3\xa9s", ":",   "\\n"};
+    bytes_adds(out, thoughts[(uint64_t)i % ARRAY_LEN(thoughts)]);
+}
+
+void sample_signature(struct bytes *out, struct slice text)
+{
+    char plain[32];
+    unsigned char coded[48];
+    int n = snprintf(plain, sizeof plain, "mock signature %016" PRIx64, slice_hash(text));
+    bytes_add(out, coded, (size_t)EVP_EncodeBlock(coded, (const unsigned char *)plain, n));
+}
+
+bool sample_signature_fits(struct slice signature, struct slice text)
+{
+    struct bytes right = {0};
+    sample_signature(&right, text);
+    bool fits = slice_eq(bytes_slice(&right), signature);
+    bytes_fini(&right);
+    return fits;
 }
 
 static void add_instance(struct bytes *out, struct slice root, struct slice schema, int depth);

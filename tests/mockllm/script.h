@@ -95,7 +95,9 @@ struct script {
     int64_t ttft_us, body_delay_us, gap_us, drip_us, idle_us;
     int64_t tokens, token_size, size, burst, chunk, hchunk, comments, interim, extra;
     int64_t header_size, headers, status, error_after;
-    int64_t prompt, completion, cached, reasoning;
+    int64_t prompt, completion, cached, cache_write, reasoning;
+    int64_t tools, reason, cite; /* calls side by side; pieces of reasoning; citations */
+    int64_t refusal, unicode, empty;
     enum framing framing;
     enum eol eol;
     enum split split;
@@ -107,7 +109,7 @@ struct script {
     struct pos cut, reset, hang, hold, garbage;
     int64_t keepalive, http10, gzip, done, bom, chunk_ext, trailer, raw;
     char error[64], retry_after[64], retry_after_ms[24], ctype[80], location[200];
-    char should_retry[8], finish[32], reply_model[80];
+    char should_retry[8], finish[32], reply_model[80], tool[80];
 };
 
 void script_init(struct script *s);
