@@ -7,8 +7,8 @@
 #include "common/base.h"
 
 enum {
-    RESPAWN_HEALTHY_US = 10 * 1000 * 1000, /* a life this long clears the history */
-    RESPAWN_FIRST_US = 100 * 1000,
+    RESPAWN_HEALTHY_US = 1000 * 1000, /* it was ready and lived so long: the history is cleared */
+    RESPAWN_FIRST_US = 25 * 1000,
     RESPAWN_MAX_US = 30 * 1000 * 1000,
     RESPAWN_LOOP_DEATHS = 5, /* deaths in a row that are called a crash loop */
 };
@@ -23,8 +23,10 @@ struct respawn_decision {
     int64_t delay_us; /* before the next start */
 };
 
-/* `wait_status` as of waitpid; `was_ready`: it had said READY. Updates r. The first death costs no
- * delay, the following ones 0.1 s, 0.2 s, ... up to 30 s. */
+/* `wait_status` as of waitpid; `was_ready`: it had said READY. Updates r. A child that served
+ * before it died is replaced at once, however often: whoever kills it, its clients shall not wait.
+ * Of deaths in quick succession the first costs no delay either, the following ones 25 ms, 50 ms,
+ * 0.1 s, ... up to 30 s. */
 struct respawn_decision respawn_decide(struct respawn *r, int wait_status, bool was_ready,
                                        int64_t uptime_us);
 

@@ -25,12 +25,34 @@ def returned(gateway, role, dead):
                                      if line["ts"] > gone["ts"]], f"a new {role}")[0]
 
 
+# A sanitizer build starts several times slower.
+RESPAWN_MS = 1000 if os.environ.get("GATEWAYD_BUILD", "").endswith("asan") else 100
+
+
 def test_a_killed_worker_is_back_within_100_ms(gateway):
-    dead = gateway.pids("worker")[0]
-    os.kill(dead, signal.SIGKILL)
-    gone, ready = returned(gateway, "worker", dead)
-    assert gone["signal"] == "KILL"
-    assert milliseconds(gone, ready) < (1000 if os.environ.get("GATEWAYD_BUILD", "").endswith("asan") else 100)
+    """The first three times in quick succession, and each time when it had served before."""
+    took = []
+    for _ in range(3):
+        dead = gateway.pids("worker")[0]
+        os.kill(dead, signal.SIGKILL)
+        gone, ready = returned(gateway, "worker", dead)
+        assert gone["signal"] == "KILL"
+        took.append(milliseconds(gone, ready))
+        wait_until(lambda: len(gateway.pids("worker")) == 2, "the list of workers")
+    assert max(took) < RESPAWN_MS, took
+
+
+def test_a_worker_that_had_served_is_back_within_100_ms_each_time(gateway):
+    def served():
+        row, = (row for row in gateway.processes() if row["role"] == "worker" and row["slot"] == 0)
+        return row["pid"] if row["state"] == "ready" and row["uptime_us"] > 1_100_000 else None
+
+    took = []
+    for _ in range(4):
+        dead = wait_until(served, "the worker to have served for more than a second")
+        os.kill(dead, signal.SIGKILL)
+        took.append(milliseconds(*returned(gateway, "worker", dead)))
+    assert max(took) < RESPAWN_MS, took
 
 
 def test_a_killed_keeper_is_back(gateway):

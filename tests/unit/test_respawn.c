@@ -22,11 +22,12 @@ static void backs_off(void **state)
         int64_t delay_us;
     } rows[] = {
         {"killed after a long life: at once", KILLED, true, 60 * SECOND_US, false, false, 0},
-        {"soon again", KILLED, true, SECOND_US, false, false, 100 * 1000},
-        {"never got ready", EXIT_1, false, 20 * SECOND_US, false, false, 200 * 1000},
-        {"and again", EXIT_1, false, 0, false, false, 400 * 1000},
-        {"fifth in a row is a loop", EXIT_1, false, 0, false, true, 800 * 1000},
-        {"said once", EXIT_1, false, 0, false, false, 1600 * 1000},
+        {"it had served: at once again", KILLED, true, SECOND_US, false, false, 0},
+        {"soon again", KILLED, true, SECOND_US / 10, false, false, 25 * 1000},
+        {"the third within a moment", KILLED, true, SECOND_US / 10, false, false, 50 * 1000},
+        {"never got ready", EXIT_1, false, 20 * SECOND_US, false, false, 100 * 1000},
+        {"fifth in a row is a loop", EXIT_1, false, 0, false, true, 200 * 1000},
+        {"said once", EXIT_1, false, 0, false, false, 400 * 1000},
         {"healthy for long enough: forgotten", KILLED, true, RESPAWN_HEALTHY_US, false, false, 0},
         {"configuration fault", EXIT_2, false, 0, true, false, 0},
     };
