@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -165,6 +166,8 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build", help="folder with the programs")
     args = parser.parse_args()
+    # As an exception, so that what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     quick = os.environ.get("BENCH_QUICK", "0") not in ("", "0")
     seconds = float(os.environ.get("BENCH_SECONDS", 1.2 if quick else 2.5))
     rounds = int(os.environ.get("BENCH_ROUNDS", 3))
