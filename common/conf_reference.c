@@ -124,14 +124,9 @@ static void put_section(struct page *p, enum conf_section s)
 
 static const char *auth_text(const struct provider_kind *k)
 {
-    switch (k->auth) {
-    case PROVIDER_AUTH_BEARER:
+    if (provider_needs_secret(k))
         return "needed";
-    case PROVIDER_AUTH_BEARER_OPTIONAL:
-        return "optional";
-    default:
-        return "none";
-    }
+    return k->auth == PROVIDER_AUTH_BEARER_OPTIONAL ? "optional" : "none";
 }
 
 static void put_kinds(struct page *p)
@@ -140,7 +135,7 @@ static void put_kinds(struct page *p)
     const struct provider_kind *k = provider_kinds(&n);
     put(p, "\n## Kinds of providers\n\n| kind | | base_url | secret |\n|---|---|---|---|\n");
     for (size_t i = 0; i < n; i++) {
-        if (k[i].dialect == DIALECT_NONE)
+        if (k[i].later)
             continue;
         put(p, "| `%s` | %s | ", k[i].name, k[i].title);
         if (k[i].base_url)
@@ -186,7 +181,7 @@ static void put_later(struct page *p)
     const struct provider_kind *k = provider_kinds(&kinds);
     const char *glue = "- kinds of providers: ";
     for (size_t i = 0; i < kinds; i++) {
-        if (k[i].dialect != DIALECT_NONE)
+        if (!k[i].later)
             continue;
         put(p, "%s`%s`", glue, k[i].name);
         glue = ", ";

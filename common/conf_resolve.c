@@ -242,7 +242,7 @@ static void resolve_kind(struct build *b, struct raw_provider *r, const struct s
         unknown_kind(b, r->kind, build_entry(b, s, "kind"));
         return;
     }
-    if (p->kind->dialect == DIALECT_NONE) {
+    if (p->kind->later) {
         build_error(b, build_entry(b, s, "kind"), "`%s` is not in this version", p->kind->name);
         return;
     }
@@ -295,7 +295,7 @@ static void resolve_credential(struct build *b, struct raw_credential *r, const 
                     SLICE_FMT(r->provider));
         return;
     }
-    bool optional = cr->provider->kind->auth != PROVIDER_AUTH_BEARER;
+    bool optional = !provider_needs_secret(cr->provider->kind);
     cr->auth =
         r->auth >= 0 ? r->auth : (optional && !cr->secret.ref.n ? CONF_CRED_NONE : CONF_CRED_KEY);
     if (cr->auth == CONF_CRED_KEY && !cr->secret.ref.n)
@@ -325,7 +325,7 @@ static void attach_credentials(struct build *b, struct conf_credential *v)
         struct raw_provider *r = s->raw;
         struct conf_provider *p = (struct conf_provider *)&c->providers[r->pub.index];
         if (!has_credential(v, c->n_credentials, p)) {
-            if (p->kind->auth == PROVIDER_AUTH_BEARER)
+            if (provider_needs_secret(p->kind))
                 build_error(b, s->head, "no [credential:...] section has provider = %s", s->name.p);
             v[c->n_credentials] = (struct conf_credential){.index = c->n_credentials,
                                                            .name = p->name,

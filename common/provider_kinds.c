@@ -16,12 +16,12 @@
 
 #define OPENAI(name_, title_, url, auth_, ...)                                                     \
     {                                                                                              \
-        .name = name_, .title = title_, .dialect = DIALECT_OPENAI, .base_url = url,                \
-        .auth = PROVIDER_AUTH_##auth_, __VA_ARGS__                                                 \
+        .name = name_, .title = title_, .base_url = url, .auth = PROVIDER_AUTH_##auth_,            \
+        __VA_ARGS__                                                                                \
     }
 #define LATER(name_, title_)                                                                       \
     {                                                                                              \
-        .name = name_, .title = title_, .dialect = DIALECT_NONE                                    \
+        .name = name_, .title = title_, .later = true                                              \
     }
 
 static const struct provider_kind kinds[] = {

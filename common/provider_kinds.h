@@ -1,24 +1,34 @@
 /*
  * provider_kinds.h: one row a kind of provider.
  *
- * A provider that speaks a dialect that is already here is one row and nothing else. A row with
- * `dialect == DIALECT_NONE` names a kind that is known but not served by this version; the
- * configuration refuses it with a message of its own.
+ * A provider that speaks a dialect that is already here is one row and nothing else. A row marked
+ * `later` names a kind that is known but not served by this version; the configuration refuses it
+ * with a message of its own.
  */
 #ifndef GW_COMMON_PROVIDER_KINDS_H
 #define GW_COMMON_PROVIDER_KINDS_H
 
 #include "common/slice.h"
 
+/* A wire format. */
 enum dialect_id {
     DIALECT_NONE,
-    DIALECT_OPENAI,
+    DIALECT_OPENAI, /* chat completions, completions, embeddings */
+    DIALECT_OPENAI_RESPONSES,
+    DIALECT_ANTHROPIC,
+    DIALECT_GEMINI,
+    DIALECT_BEDROCK, /* Converse */
+    DIALECT_COHERE,
+    DIALECT_N_IDS,
 };
 
 enum provider_auth {
     PROVIDER_AUTH_BEARER,          /* Authorization: Bearer SECRET */
     PROVIDER_AUTH_BEARER_OPTIONAL, /* the same where a credential is configured */
     PROVIDER_AUTH_NONE,            /* never */
+    PROVIDER_AUTH_X_API_KEY,       /* x-api-key: SECRET (Anthropic) */
+    PROVIDER_AUTH_X_GOOG_API_KEY,  /* x-goog-api-key: SECRET (Gemini) */
+    PROVIDER_AUTH_API_KEY,         /* api-key: SECRET (Azure OpenAI) */
 };
 
 enum {
@@ -28,24 +38,43 @@ enum {
     PROVIDER_QUIRK_USAGE_UNASKED = 1u << 1,
 };
 
-/* Paths of the operations, behind the prefix of base_url. NULL: the kind doesn't offer it. */
+/* What a provider offers: each operation is of one dialect (gatewayd/dialect/dialects.h). */
 enum provider_op {
     PROVIDER_OP_CHAT,
     PROVIDER_OP_COMPLETIONS,
     PROVIDER_OP_EMBEDDINGS,
+    PROVIDER_OP_RESPONSES,
+    PROVIDER_OP_MESSAGES,
+    PROVIDER_OP_COUNT_TOKENS,
+    PROVIDER_OP_GENERATE,
+    PROVIDER_OP_STREAM_GENERATE,
+    PROVIDER_OP_GENERATE_COUNT,
+    PROVIDER_OP_CONVERSE,
+    PROVIDER_OP_CONVERSE_STREAM,
+    PROVIDER_OP_COHERE_CHAT,
+    PROVIDER_OP_COHERE_EMBED,
+    PROVIDER_OP_RERANK,
     PROVIDER_OP_MODELS,
     PROVIDER_N_OPS,
 };
 
 struct provider_kind {
     const char *name;
-    enum dialect_id dialect;
+    bool later;
     const char *base_url; /* NULL: base_url must be configured */
     enum provider_auth auth;
     uint32_t quirks;
+    /* Of the operations, behind the path of base_url; NULL: not offered. {model} stands for the
+     * upstream model, percent-encoded, {api_version} for the provider's setting. */
     const char *paths[PROVIDER_N_OPS];
+    bool needs_api_version;
     const char *title; /* for the reference page */
 };
+
+static inline bool provider_needs_secret(const struct provider_kind *k)
+{
+    return k->auth != PROVIDER_AUTH_BEARER_OPTIONAL && k->auth != PROVIDER_AUTH_NONE;
+}
 
 /* NULL: no such kind. */
 const struct provider_kind *provider_kind_find(struct slice name);

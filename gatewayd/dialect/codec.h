@@ -19,13 +19,6 @@ struct codec_target {
     int64_t default_max_tokens; /* where the dialect requires a maximum and the caller gave none */
 };
 
-/* How a stream's events are framed on the wire. */
-enum codec_framing {
-    CODEC_SSE,         /* text/event-stream */
-    CODEC_EVENTSTREAM, /* application/vnd.amazon.eventstream */
-    CODEC_JSON_ARRAY,  /* one JSON array whose elements are the events (Gemini without alt=sse) */
-};
-
 /* What a writer must know of the caller. */
 struct codec_caller {
     struct ir_text model; /* what the answer's model member says; {NULL}: what the provider said */

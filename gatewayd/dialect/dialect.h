@@ -90,6 +90,7 @@ enum {
     USAGE_ZERO = 2,      /* present, and it says that nothing was used */
     USAGE_ODD = 4,       /* something stood there that can't be counts: treated as absent */
     USAGE_TOTAL_OFF = 8, /* total_tokens is more than input + output: some are counted apart */
+    USAGE_PARTIAL = 16,  /* said while the answer was still being generated: more may be billed */
 };
 struct dialect_usage {
     unsigned flags;
@@ -142,6 +143,13 @@ struct dialect_response {
 
 /* ---- streams ---- */
 
+/* How a stream's events are framed on the wire. */
+enum codec_framing {
+    CODEC_SSE,         /* text/event-stream */
+    CODEC_EVENTSTREAM, /* application/vnd.amazon.eventstream */
+    CODEC_JSON_ARRAY,  /* one JSON array whose elements are the events (Gemini without alt=sse) */
+};
+
 enum dialect_verdict {
     DIALECT_PASS,    /* forward the event's bytes as they are */
     DIALECT_DROP,    /* the event exists only because of what was injected */
@@ -162,20 +170,31 @@ struct dialect_stream {
     struct dialect_usage usage; /* the last one said */
     uint64_t output_bytes;
     struct dialect_name id, model, finish_reason;
+    /* Of a dialect whose events are read by its codec (meter.h). */
+    const struct codec *codec;
+    void *reader;      /* the codec's state; owned, see struct dialect.stream_fini */
+    bool usage_counts; /* `usage` is of a USAGE or FINISH event, not of the START */
 };
 
 /* ---- errors towards the caller ---- */
 
 struct dialect_error {
     struct slice message;
-    const char *type;  /* "invalid_request_error", … */
+    const char *type;  /* "invalid_request_error", …: what struct dialect.error_type gives */
     const char *param; /* NULL or "": null */
     const char *code;  /* NULL or "": null */
+    int status;        /* HTTP status; of an error in a stream the one that it would have had */
 };
+
+struct codec;
 
 struct dialect {
     const char *name;
     const char *content_type_stream;
+    enum codec_framing framing;
+    const char *request_id_field; /* header in which its callers look for the request's id beside
+                                   * x-request-id; NULL: none */
+    const char *error_type_field; /* header that repeats an error's type; NULL: none */
 
     /* Parses and checks a body. default_model stands in where the body names none (empty: that is
      * an error). 0, or -1 with *why. */
@@ -193,15 +212,20 @@ struct dialect {
     enum dialect_fault (*read_error)(struct json_doc *scratch, int status, struct slice body);
 
     void (*stream_init)(struct dialect_stream *s, enum dialect_op op, bool usage_injected);
+    void (*stream_fini)(struct dialect_stream *s); /* NULL: nothing to release */
     /* Takes the data of one SSE event (lines joined by \n) and its event name, if any. Fills cuts
      * (reset first) for DIALECT_REWRITE: offsets are into data. */
     enum dialect_verdict (*stream_event)(struct dialect_stream *s, struct json_doc *scratch,
                                          struct slice event, struct slice data,
                                          struct splices *cuts);
 
+    /* The word of this dialect for an error of that status; code is the gateway's or the provider's
+     * code of it, NULL if there is none. Static text. */
+    const char *(*error_type)(int status, const char *code);
     /* The body of an error answer. */
     void (*write_error)(struct json_writer *w, const struct dialect_error *e);
-    /* What is sent in band when a stream can't go on, as complete SSE bytes. -1: does not fit. */
+    /* What is sent in band when a stream can't go on, as complete bytes of its framing. -1: does
+     * not fit. */
     int (*write_stream_error)(struct buf *out, const struct dialect_error *e);
 };
 

@@ -106,6 +106,15 @@ int ir_write_object(struct json_writer *w, struct arena *a, struct ir_text json)
     return ok ? 0 : -1;
 }
 
+size_t ir_text_bytes(struct ir_text t)
+{
+    if (!t.escaped)
+        return t.s.n;
+    struct json_tok tok = string_token(t);
+    struct json_doc one = {.text = t.s.p - 1, .toks = &tok, .n = 1};
+    return json_str_bytes(&one, 0);
+}
+
 bool ir_text_is(struct ir_text t, struct slice plain)
 {
     if (!t.escaped)

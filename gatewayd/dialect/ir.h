@@ -52,6 +52,8 @@ struct slice ir_decode(struct arena *a, struct ir_text t);
  * no JSON object (an empty text counts as {}). */
 GW_MUSTUSE int ir_write_object(struct json_writer *w, struct arena *a, struct ir_text json);
 bool ir_text_is(struct ir_text t, struct slice plain);
+/* Bytes of the decoded text. */
+size_t ir_text_bytes(struct ir_text t);
 /* Same characters, however each is escaped. */
 bool ir_text_eq(struct ir_text a, struct ir_text b);
 

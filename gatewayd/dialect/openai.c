@@ -12,6 +12,7 @@ const struct dialect dialect_openai = {
     .read_error = openai_read_error,
     .stream_init = openai_stream_init,
     .stream_event = openai_stream_event,
+    .error_type = openai_error_type,
     .write_error = openai_write_error,
     .write_stream_error = openai_write_stream_error,
 };

@@ -24,6 +24,7 @@ void openai_stream_init(struct dialect_stream *s, enum dialect_op op, bool usage
 enum dialect_verdict openai_stream_event(struct dialect_stream *s, struct json_doc *d,
                                          struct slice event, struct slice data,
                                          struct splices *cuts);
+const char *openai_error_type(int status, const char *code);
 void openai_write_error(struct json_writer *w, const struct dialect_error *e);
 int openai_write_stream_error(struct buf *out, const struct dialect_error *e);
 

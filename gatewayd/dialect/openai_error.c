@@ -137,6 +137,27 @@ enum dialect_fault openai_read_error(struct json_doc *d, int status, struct slic
     return openai_fault(d, error == JSON_NONE ? JSON_ROOT : error, status);
 }
 
+const char *openai_error_type(int status, const char *code)
+{
+    (void)code;
+    switch (status) {
+    case 401:
+        return "authentication_error";
+    case 402:
+        return "insufficient_quota";
+    case 403:
+        return "permission_error";
+    case 408:
+        return "timeout_error";
+    case 429:
+        return "rate_limit_error";
+    case 501:
+        return "invalid_request_error";
+    default:
+        return status < 500 ? "invalid_request_error" : "server_error";
+    }
+}
+
 static void write_text_or_null(struct json_writer *w, struct slice name, const char *s)
 {
     jw_key_plain(w, name);

@@ -11,37 +11,31 @@
 
 enum { ORIGIN_MAX_BYTES = 512, ERROR_BODY_BYTES = 2048 };
 
-/* status, reason phrase, type of the OpenAI error object */
-#define STATUSES(X)                                                                                \
-    X(200, "OK", "")                                                                               \
-    X(204, "No Content", "")                                                                       \
-    X(400, "Bad Request", "invalid_request_error")                                                 \
-    X(401, "Unauthorized", "authentication_error")                                                 \
-    X(402, "Payment Required", "insufficient_quota")                                               \
-    X(403, "Forbidden", "permission_error")                                                        \
-    X(404, "Not Found", "invalid_request_error")                                                   \
-    X(405, "Method Not Allowed", "invalid_request_error")                                          \
-    X(408, "Request Timeout", "timeout_error")                                                     \
-    X(413, "Content Too Large", "invalid_request_error")                                           \
-    X(414, "URI Too Long", "invalid_request_error")                                                \
-    X(415, "Unsupported Media Type", "invalid_request_error")                                      \
-    X(417, "Expectation Failed", "invalid_request_error")                                          \
-    X(429, "Too Many Requests", "rate_limit_error")                                                \
-    X(431, "Request Header Fields Too Large", "invalid_request_error")                             \
-    X(500, "Internal Server Error", "server_error")                                                \
-    X(501, "Not Implemented", "invalid_request_error")                                             \
-    X(502, "Bad Gateway", "server_error")                                                          \
-    X(503, "Service Unavailable", "server_error")                                                  \
-    X(504, "Gateway Timeout", "server_error")                                                      \
-    X(505, "HTTP Version Not Supported", "invalid_request_error")
-
 static const struct {
     int status;
-    const char *text, *type;
+    const char *text;
 } statuses[] = {
-#define X(status, text, type) {status, text, type},
-    STATUSES(X)
-#undef X
+    {200, "OK"},
+    {204, "No Content"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {402, "Payment Required"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"},
 };
 
 const char *reply_status_text(int status)
@@ -50,14 +44,6 @@ const char *reply_status_text(int status)
         if (statuses[i].status == status)
             return statuses[i].text;
     return status < 500 ? "Client Error" : "Server Error";
-}
-
-static const char *error_type(int status)
-{
-    for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
-        if (statuses[i].status == status)
-            return statuses[i].type;
-    return status < 500 ? "invalid_request_error" : "server_error";
 }
 
 static void write_status_line(struct headwriter *h, int status)
@@ -229,9 +215,10 @@ void reply_error(struct req *r, const char *param)
     char body[ERROR_BODY_BYTES], extra[512];
     struct dialect_error e = {
         .message = slice_str(r->detail),
-        .type = error_type(r->status),
+        .type = dialect_openai.error_type(r->status, r->code),
         .param = param,
         .code = r->code,
+        .status = r->status,
     };
     struct headwriter h;
     headwriter_init(&h, extra, sizeof extra);
@@ -249,7 +236,10 @@ void reply_bad_head(struct conn *c, const struct http_error *err)
     crypto_request_id_text(id, id_text);
     snprintf(message, sizeof message, "malformed HTTP request: %s (byte %u of the head)",
              err->reason, err->offset);
-    struct dialect_error e = {slice_str(message), error_type(err->status), NULL, "bad_http"};
+    struct dialect_error e = {.message = slice_str(message),
+                              .type = dialect_openai.error_type(err->status, "bad_http"),
+                              .code = "bad_http",
+                              .status = err->status};
     struct slice b = error_body(body, sizeof body, &e);
     struct headwriter h;
     headwriter_init(&h, head, sizeof head);
@@ -273,8 +263,10 @@ struct slice reply_overload(char out[REPLY_OVERLOAD_BYTES])
     crypto_request_id(clock_wall_us(), id);
     crypto_request_id_text(id, id_text);
     struct dialect_error e = {
-        SLICE_LIT("the gateway has as many connections as max_connections allows"), error_type(503),
-        NULL, "overloaded"};
+        .message = SLICE_LIT("the gateway has as many connections as max_connections allows"),
+        .type = dialect_openai.error_type(503, "overloaded"),
+        .code = "overloaded",
+        .status = 503};
     struct slice b = error_body(body, sizeof body, &e);
     struct headwriter h;
     headwriter_init(&h, out, REPLY_OVERLOAD_BYTES);

@@ -1,0 +1,85 @@
+/*
+ * dialects.c: the table of dialects and of their operations.
+ */
+#include "gatewayd/dialect/dialects.h"
+
+static const struct {
+    const struct dialect *native;
+    const struct codec *chat, *embeddings, *rerank;
+} served[DIALECT_N_IDS] = {
+    [DIALECT_OPENAI] = {.native = &dialect_openai},
+};
+
+static const struct {
+    enum dialect_id dialect;
+    enum dialect_op op;
+    enum { WHOLE = 1, STREAM = 2, EITHER = 3 } stream;
+} ops[PROVIDER_N_OPS] = {
+    [PROVIDER_OP_CHAT] = {DIALECT_OPENAI, DIALECT_CHAT, EITHER},
+    [PROVIDER_OP_COMPLETIONS] = {DIALECT_OPENAI, DIALECT_COMPLETIONS, EITHER},
+    [PROVIDER_OP_EMBEDDINGS] = {DIALECT_OPENAI, DIALECT_EMBEDDINGS, EITHER},
+    [PROVIDER_OP_RESPONSES] = {DIALECT_OPENAI_RESPONSES, DIALECT_CHAT, EITHER},
+    [PROVIDER_OP_MESSAGES] = {DIALECT_ANTHROPIC, DIALECT_CHAT, EITHER},
+    [PROVIDER_OP_COUNT_TOKENS] = {DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, WHOLE},
+    [PROVIDER_OP_GENERATE] = {DIALECT_GEMINI, DIALECT_CHAT, WHOLE},
+    [PROVIDER_OP_STREAM_GENERATE] = {DIALECT_GEMINI, DIALECT_CHAT, STREAM},
+    [PROVIDER_OP_GENERATE_COUNT] = {DIALECT_GEMINI, DIALECT_COUNT_TOKENS, WHOLE},
+    [PROVIDER_OP_CONVERSE] = {DIALECT_BEDROCK, DIALECT_CHAT, WHOLE},
+    [PROVIDER_OP_CONVERSE_STREAM] = {DIALECT_BEDROCK, DIALECT_CHAT, STREAM},
+    [PROVIDER_OP_COHERE_CHAT] = {DIALECT_COHERE, DIALECT_CHAT, EITHER},
+    [PROVIDER_OP_COHERE_EMBED] = {DIALECT_COHERE, DIALECT_EMBEDDINGS, WHOLE},
+    [PROVIDER_OP_RERANK] = {DIALECT_COHERE, DIALECT_RERANK, WHOLE},
+};
+
+const struct dialect *dialects_native(enum dialect_id id)
+{
+    return served[id].native;
+}
+
+const struct codec *dialects_codec(enum dialect_id id, enum dialect_op op)
+{
+    switch (op) {
+    case DIALECT_CHAT:
+        return served[id].chat;
+    case DIALECT_EMBEDDINGS:
+        return served[id].embeddings;
+    case DIALECT_RERANK:
+        return served[id].rerank;
+    default:
+        return NULL;
+    }
+}
+
+enum dialect_id dialects_of_op(enum provider_op op)
+{
+    return ops[op].dialect;
+}
+
+static bool is_op(enum provider_op p, enum dialect_op op, bool stream)
+{
+    return ops[p].dialect != DIALECT_NONE && ops[p].op == op &&
+           ops[p].stream & (stream ? STREAM : WHOLE);
+}
+
+enum provider_op dialects_op(enum dialect_id id, enum dialect_op op, bool stream)
+{
+    for (unsigned p = 0; p < PROVIDER_N_OPS; p++)
+        if (ops[p].dialect == id && is_op((enum provider_op)p, op, stream))
+            return (enum provider_op)p;
+    return PROVIDER_N_OPS;
+}
+
+enum provider_op dialects_choose(enum dialect_id id, enum dialect_op op, bool stream,
+                                 const bool offered[PROVIDER_N_OPS])
+{
+    enum provider_op own = dialects_op(id, op, stream);
+    if (own != PROVIDER_N_OPS && offered[own])
+        return own;
+    if (!dialects_codec(id, op))
+        return PROVIDER_N_OPS;
+    for (unsigned p = 0; p < PROVIDER_N_OPS; p++)
+        if (offered[p] && is_op((enum provider_op)p, op, stream) &&
+            dialects_codec(ops[p].dialect, op))
+            return (enum provider_op)p;
+    return PROVIDER_N_OPS;
+}
