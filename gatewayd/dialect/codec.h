@@ -17,6 +17,9 @@ struct codec_target {
     uint32_t quirks;            /* PROVIDER_QUIRK_* of the kind */
     bool want_usage;            /* ask for usage in the stream */
     int64_t default_max_tokens; /* where the dialect requires a maximum and the caller gave none */
+    /* Takes the names of what this model or the other values left no room for (ir_list_dropped);
+     * NULL: nobody asks. */
+    struct buf *dropped;
 };
 
 /* What a writer must know of the caller. */
@@ -71,5 +74,7 @@ extern const struct codec codec_openai_chat, codec_openai_responses, codec_anthr
  * "..."). -1 with *why. */
 GW_MUSTUSE int ir_check_fields(const struct ir_request *r, const struct codec *t,
                                struct buf *dropped, struct dialect_refusal *why);
+/* Appends the caller's name of a field to the same list. dropped may be NULL. */
+void ir_list_dropped(const struct ir_request *r, enum ir_field f, struct buf *dropped);
 
 #endif

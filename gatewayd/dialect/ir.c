@@ -394,6 +394,12 @@ static void list_dropped(struct buf *dropped, struct slice name)
         return;
 }
 
+void ir_list_dropped(const struct ir_request *r, enum ir_field f, struct buf *dropped)
+{
+    if (dropped)
+        list_dropped(dropped, slice_str(member_of(r, f)));
+}
+
 int ir_check_fields(const struct ir_request *r, const struct codec *t, struct buf *dropped,
                     struct dialect_refusal *why)
 {

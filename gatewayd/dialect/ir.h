@@ -147,7 +147,9 @@ enum ir_effort {
     IR_EFFORT_MEDIUM,
     IR_EFFORT_HIGH,
     IR_EFFORT_XHIGH,
+    IR_EFFORT_MAX, /* Anthropic's; where there is none, XHIGH or HIGH is nearest */
 };
+enum { IR_BUDGET_DYNAMIC = -2 }; /* of thinking: it is on, the model decides how much */
 
 /* X(enum suffix, name in the docs): what a request may hold beside its plain messages. Every reader
  * sets the bit of what it met (ir_note), every writer's table has a row for each. */
@@ -261,7 +263,7 @@ struct ir_request {
     bool include_usage;      /* the caller wants usage in the stream (OpenAI) */
     int64_t max_tokens;      /* -1: not said */
     int64_t n;               /* -1 */
-    int64_t thinking_budget; /* -1: not said; 0: off */
+    int64_t thinking_budget; /* -1: not said; 0: off; IR_BUDGET_DYNAMIC */
     int64_t top_logprobs;    /* -1 */
     bool logprobs;
     enum ir_effort effort;
