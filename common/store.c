@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -695,5 +696,45 @@ void store_stats(struct store *s, struct store_stats *out)
             .readers_max = info.me_maxreaders,
             .readers_used = info.me_numreaders,
         };
+    pthread_rwlock_unlock(&s->running);
+}
+
+/* Where the file is mapped: mdb_env_info tells that only of MDB_FIXEDMAP. By inode and name, since
+ * the device that the kernel prints is not that of stat(2) on overlayfs and btrfs. */
+static bool find_map(struct store *s, char **at, size_t *n)
+{
+    char line[PATH_MAX + 128];
+    struct stat st;
+    unsigned long from, to, inode;
+    int fd, name_at;
+    bool found = false;
+    const char *slash = strrchr(s->path, '/'), *name = slash ? slash + 1 : s->path;
+    if (mdb_env_get_fd(s->env, &fd) != 0 || fstat(fd, &st) != 0)
+        return false;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps && !found && fgets(line, sizeof line, maps)) {
+        line[strcspn(line, "\n")] = 0;
+        if (sscanf(line, "%lx-%lx %*s %*s %*s %lu %n", &from, &to, &inode, &name_at) != 3)
+            continue;
+        slash = strrchr(line + name_at, '/');
+        found = inode == st.st_ino && slash && strcmp(slash + 1, name) == 0;
+    }
+    if (maps)
+        fclose(maps);
+    *at = found ? (char *)from : NULL;
+    *n = found ? to - from : 0;
+    return found;
+}
+
+void store_release_pages(struct store *s)
+{
+    char *at;
+    size_t n;
+    require_own(s);
+    pthread_rwlock_rdlock(&s->running);
+    /* Without MDB_WRITEMAP the map is shared and only read: nothing is lost, not even under a
+     * transaction that is running (madvise(2)). */
+    if (s->env && find_map(s, &at, &n))
+        (void)madvise(at, n, MADV_DONTNEED);
     pthread_rwlock_unlock(&s->running);
 }

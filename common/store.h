@@ -144,5 +144,9 @@ struct store_stats {
     unsigned readers_used;
 };
 void store_stats(struct store *s, struct store_stats *out);
+/* Unmaps what this process has touched of the file; the kernel's cache of it stays, so the next
+ * access costs a minor fault a page. For who walks through much and needs little of it again: LMDB
+ * maps the file whole, and every page once read counts as this process's memory. */
+void store_release_pages(struct store *s);
 
 #endif

@@ -21,6 +21,7 @@
 enum {
     BATCH_MAX = 16384,      /* records in one transaction */
     DROP_MAX = 2000,        /* records that retention deletes in one pass */
+    RELEASE_EVERY = 16384,  /* records, some 5 MiB of the file, until its pages are unmapped */
     LOOK_FOR_DEAD_MS = 1000 /* without being told */
 };
 static const int64_t DEFAULT_INTERVAL_US = 50000;
@@ -45,6 +46,7 @@ struct ledger_writer {
     atomic_bool stop, look_for_dead;
     int64_t last_commit_us, last_look_us, last_retention_us;
     uint32_t in_batch;
+    uint32_t since_release; /* records written since the ledger's pages were unmapped */
     bool batch_full, unwritable;
     pthread_mutex_t stats_lock;
     struct ledger_writer_stats stats;
@@ -227,6 +229,16 @@ static void report_outcome(struct ledger_writer *w, enum store_err err)
         atomic_store(&w->look_for_dead, true);
 }
 
+/* What was written is not looked at again soon. */
+static void release_pages(struct ledger_writer *w)
+{
+    w->since_release += w->in_batch;
+    if (w->since_release < RELEASE_EVERY)
+        return;
+    w->since_release = 0;
+    store_release_pages(w->cfg.ledger);
+}
+
 /* Writes what there is. False when nothing could be written. */
 static bool pass(struct ledger_writer *w)
 {
@@ -247,6 +259,7 @@ static bool pass(struct ledger_writer *w)
     GW_FAULT("ledger.committed");
     for (uint32_t r = 0; err == STORE_OK && r < w->region_count; r++)
         money_drain_done(w->cfg.money, r, w->regions[r].taken);
+    release_pages(w);
     return err == STORE_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -410,6 +411,54 @@ static void test_full_disk(void **state)
     assert_int_equal(small, STORE_OK);
 }
 
+/* KiB of the file that count as this process's memory. */
+static long resident_kib(const char *file)
+{
+    char line[512];
+    long total = 0, kib;
+    bool ours = false;
+    FILE *f = fopen("/proc/self/smaps", "re");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        if (!isupper((unsigned char)line[0])) /* the head of a mapping */
+            ours = strstr(line, file) && !strstr(line, "-lock");
+        if (ours && sscanf(line, "Rss: %ld", &kib) == 1)
+            total += kib;
+    }
+    fclose(f);
+    return total;
+}
+
+static void test_pages_are_given_back(void **state)
+{
+    enum { VALUES = 64, VALUE_BYTES = 64 * 1024 };
+    static char big[VALUE_BYTES];
+    struct store_config cfg = config();
+    struct store *s = must_open(&cfg);
+    struct store_txn *r;
+    char key[16];
+    struct slice v;
+    memset(big, 'x', sizeof big);
+    for (int i = 0; i < VALUES; i++) {
+        snprintf(key, sizeof key, "k%02d", i);
+        assert_int_equal(put_one(s, key, slice_of(big, sizeof big)), STORE_OK);
+    }
+    assert_int_equal(store_reader_new(s, &r), STORE_OK);
+    assert_int_equal(store_read_begin(r), STORE_OK);
+    for (int i = 0; i < VALUES; i++) {
+        snprintf(key, sizeof key, "k%02d", i);
+        assert_int_equal(store_get(r, ONE, slice_str(key), &v), STORE_OK);
+        assert_memory_equal(v.p, big, v.n);
+    }
+    assert_true(resident_kib("unit.mdb") >= VALUES * VALUE_BYTES / 1024);
+    store_release_pages(s);
+    assert_true(resident_kib("unit.mdb") < 256);
+    assert_memory_equal(v.p, big, v.n); /* under a running transaction too */
+    store_read_end(r);
+    store_reader_free(r);
+    store_close(s);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -426,6 +475,7 @@ int main(void)
         T(test_stale_readers_are_cleared),
         T(test_reopen_keeps_readers),
         T(test_copy),
+        T(test_pages_are_given_back),
         T(test_a_file_that_cannot_grow),
         T(test_full_disk),
     };
