@@ -26,7 +26,8 @@
 
 static const struct provider_kind kinds[] = {
     /* https://platform.openai.com/docs/api-reference */
-    OPENAI("openai", "OpenAI", "https://api.openai.com/v1", BEARER, ALL),
+    OPENAI("openai", "OpenAI", "https://api.openai.com/v1", BEARER,
+           .quirks = PROVIDER_QUIRK_NEW_NAMES, ALL),
     OPENAI("openai-compatible", "Anything that speaks the OpenAI API", NULL, BEARER_OPTIONAL, ALL),
     /* https://docs.mistral.ai/api: usage comes in the last chunk unasked, and `stream_options` is
      * answered with 422 extra_forbidden (github.com/openai/openai-agents-python/issues/442). */
@@ -35,20 +36,30 @@ static const struct provider_kind kinds[] = {
            CHAT(0, 1, 1)),
     /* https://console.groq.com/docs/openai */
     OPENAI("groq", "Groq", "https://api.groq.com/openai/v1", BEARER, CHAT(0, 1, 1)),
-    /* https://api-docs.deepseek.com */
-    OPENAI("deepseek", "DeepSeek", "https://api.deepseek.com/v1", BEARER, CHAT(0, 0, 1)),
+    /* https://api-docs.deepseek.com; its guide to thinking wants reasoning_content back within a
+     * turn of tool calls (guides/thinking_mode). */
+    OPENAI("deepseek", "DeepSeek", "https://api.deepseek.com/v1", BEARER,
+           .quirks = PROVIDER_QUIRK_REASONING_BACK, CHAT(0, 0, 1)),
     /* https://docs.x.ai/docs/api-reference */
     OPENAI("xai", "xAI", "https://api.x.ai/v1", BEARER, ALL),
-    /* https://openrouter.ai/docs/api-reference/overview */
-    OPENAI("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", BEARER, ALL),
+    /* https://openrouter.ai/docs/api-reference/overview: top_k among the parameters;
+     * reasoning_details to be passed back (use-cases/reasoning-tokens), cache_control in content
+     * parts (features/prompt-caching). */
+    OPENAI("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", BEARER,
+           .quirks =
+               PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK | PROVIDER_QUIRK_CACHE_CONTROL,
+           ALL),
     /* https://docs.together.ai/docs/openai-api-compatibility */
-    OPENAI("together", "Together AI", "https://api.together.xyz/v1", BEARER, ALL),
+    OPENAI("together", "Together AI", "https://api.together.xyz/v1", BEARER,
+           .quirks = PROVIDER_QUIRK_TOP_K, ALL),
     /* https://docs.fireworks.ai/tools-sdks/openai-compatibility */
-    OPENAI("fireworks", "Fireworks AI", "https://api.fireworks.ai/inference/v1", BEARER, ALL),
+    OPENAI("fireworks", "Fireworks AI", "https://api.fireworks.ai/inference/v1", BEARER,
+           .quirks = PROVIDER_QUIRK_TOP_K, ALL),
     /* https://docs.perplexity.ai/api-reference/chat-completions-post: no version in the path, usage
      * in the chunks unasked. */
     OPENAI("perplexity", "Perplexity", "https://api.perplexity.ai", BEARER,
-           .quirks = PROVIDER_QUIRK_NO_STREAM_OPTIONS | PROVIDER_QUIRK_USAGE_UNASKED,
+           .quirks = PROVIDER_QUIRK_NO_STREAM_OPTIONS | PROVIDER_QUIRK_USAGE_UNASKED |
+                     PROVIDER_QUIRK_TOP_K,
            CHAT(0, 0, 0)),
     /* https://inference-docs.cerebras.ai/resources/openai */
     OPENAI("cerebras", "Cerebras", "https://api.cerebras.ai/v1", BEARER, CHAT(1, 0, 1)),
@@ -64,11 +75,14 @@ static const struct provider_kind kinds[] = {
     /* https://docs.ollama.com/api/openai-compatibility */
     OPENAI("ollama", "Ollama", "http://127.0.0.1:11434/v1", NONE, ALL),
     /* https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html */
-    OPENAI("vllm", "vLLM", "http://127.0.0.1:8000/v1", BEARER_OPTIONAL, ALL),
+    OPENAI("vllm", "vLLM", "http://127.0.0.1:8000/v1", BEARER_OPTIONAL,
+           .quirks = PROVIDER_QUIRK_TOP_K, ALL),
     /* https://docs.sglang.ai/basic_usage/openai_api.html */
-    OPENAI("sglang", "SGLang", "http://127.0.0.1:30000/v1", BEARER_OPTIONAL, ALL),
+    OPENAI("sglang", "SGLang", "http://127.0.0.1:30000/v1", BEARER_OPTIONAL,
+           .quirks = PROVIDER_QUIRK_TOP_K, ALL),
     /* https://github.com/ggml-org/llama.cpp/tree/master/tools/server: its default port is ours */
-    OPENAI("llamacpp", "llama.cpp server", NULL, BEARER_OPTIONAL, ALL),
+    OPENAI("llamacpp", "llama.cpp server", NULL, BEARER_OPTIONAL, .quirks = PROVIDER_QUIRK_TOP_K,
+           ALL),
     LATER("azure", "Azure OpenAI"),
     LATER("anthropic", "Anthropic"),
     LATER("gemini", "Google Gemini API"),

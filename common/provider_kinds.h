@@ -36,6 +36,14 @@ enum {
     PROVIDER_QUIRK_NO_STREAM_OPTIONS = 1u << 0,
     /* Sends usage in its streams without being asked. */
     PROVIDER_QUIRK_USAGE_UNASKED = 1u << 1,
+    /* Of chat completions, for requests that are written here (translations). The first says that
+     * the provider has OpenAI's present names: max_completion_tokens (max_tokens is deprecated and
+     * refused by its reasoning models) and the developer role. Without it: max_tokens and system,
+     * which every compatible server knows. */
+    PROVIDER_QUIRK_NEW_NAMES = 1u << 8,
+    PROVIDER_QUIRK_TOP_K = 1u << 9,           /* takes top_k, which isn't OpenAI's */
+    PROVIDER_QUIRK_REASONING_BACK = 1u << 10, /* wants earlier reasoning back in messages */
+    PROVIDER_QUIRK_CACHE_CONTROL = 1u << 11,  /* takes cache_control in content parts and tools */
 };
 
 /* What a provider offers: each operation is of one dialect (gatewayd/dialect/dialects.h). */

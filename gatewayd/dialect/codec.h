@@ -29,6 +29,7 @@ struct codec_caller {
     bool include_usage;      /* OpenAI: a usage chunk was asked for */
     enum codec_framing framing;
     const struct ir_request *request; /* Responses echo members of the request */
+    int64_t now_s;                    /* time of the answer, where its provider didn't say one */
 };
 
 struct codec {

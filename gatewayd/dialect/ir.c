@@ -40,6 +40,46 @@ const char *ir_event_name(enum ir_event_kind k)
     return (size_t)k < ARRAY_LEN(names) ? names[k] : "unknown";
 }
 
+static const struct {
+    const char *name;
+    int64_t budget;
+} efforts[] = {
+    [IR_EFFORT_UNSET] = {"", -1},           [IR_EFFORT_NONE] = {"none", 0},
+    [IR_EFFORT_MINIMAL] = {"minimal", 512}, [IR_EFFORT_LOW] = {"low", 1024},
+    [IR_EFFORT_MEDIUM] = {"medium", 8192},  [IR_EFFORT_HIGH] = {"high", 24576},
+    [IR_EFFORT_XHIGH] = {"xhigh", 32768},   [IR_EFFORT_MAX] = {"max", 65536},
+};
+
+const char *ir_effort_name(enum ir_effort e)
+{
+    return (size_t)e < ARRAY_LEN(efforts) ? efforts[e].name : "";
+}
+
+enum ir_effort ir_effort_find(struct ir_text t)
+{
+    for (size_t i = 1; i < ARRAY_LEN(efforts); i++)
+        if (ir_text_is(t, slice_str(efforts[i].name)))
+            return (enum ir_effort)i;
+    return IR_EFFORT_UNSET;
+}
+
+int64_t ir_budget_of_effort(enum ir_effort e)
+{
+    return (size_t)e < ARRAY_LEN(efforts) ? efforts[e].budget : -1;
+}
+
+enum ir_effort ir_effort_of_budget(int64_t tokens)
+{
+    if (tokens == IR_BUDGET_DYNAMIC)
+        return IR_EFFORT_MEDIUM;
+    if (tokens < 0)
+        return IR_EFFORT_UNSET;
+    size_t i = IR_EFFORT_NONE;
+    while (i < IR_EFFORT_MAX && efforts[i].budget < tokens)
+        i++;
+    return (enum ir_effort)i;
+}
+
 /* ---- texts ---- */
 
 struct ir_text ir_text_of(const struct json_doc *d, uint32_t v)

@@ -150,6 +150,15 @@ enum ir_effort {
     IR_EFFORT_MAX, /* Anthropic's; where there is none, XHIGH or HIGH is nearest */
 };
 enum { IR_BUDGET_DYNAMIC = -2 }; /* of thinking: it is on, the model decides how much */
+/* "minimal", …; UNSET: "". */
+const char *ir_effort_name(enum ir_effort e);
+/* UNSET: t names none. */
+enum ir_effort ir_effort_find(struct ir_text t);
+/* An effort as a budget of thinking tokens and back, one scale for every dialect: that which Google
+ * publishes for its OpenAI endpoint (ai.google.dev/gemini-api/docs/openai, "Thinking": low 1,024,
+ * medium 8,192, high 24,576). NONE is 0, UNSET -1; a dynamic budget is MEDIUM. */
+int64_t ir_budget_of_effort(enum ir_effort e);
+enum ir_effort ir_effort_of_budget(int64_t tokens);
 
 /* X(enum suffix, name in the docs): what a request may hold beside its plain messages. Every reader
  * sets the bit of what it met (ir_note), every writer's table has a row for each. */
@@ -276,8 +285,8 @@ struct ir_request {
     struct ir_text format_name, format_description;
     struct slice format_schema; /* raw JSON */
     int format_strict;          /* -1 */
-    struct ir_text user, service_tier, prompt_cache_key, verbosity, previous_response,
-        cached_content;
+    struct ir_text user, service_tier, prompt_cache_key, prompt_cache_retention, verbosity,
+        previous_response, cached_content;
     int store;                                               /* -1 */
     struct slice metadata;                                   /* raw JSON object */
     struct slice logit_bias, prediction, modalities, safety; /* raw JSON */
@@ -398,10 +407,11 @@ struct ir_event {
     struct ir_text media_type;    /* PART_START of IMAGE, AUDIO */
     struct slice logprobs;        /* DELTA of TEXT: raw JSON in OpenAI's form */
     const struct ir_citation *citation;
-    struct ir_text id, model;          /* START */
-    int64_t created_s;                 /* START */
-    enum ir_finish finish;             /* FINISH */
-    struct ir_text stop_sequence;      /* FINISH */
+    struct ir_text id, model;                        /* START */
+    int64_t created_s;                               /* START */
+    struct ir_text service_tier, system_fingerprint; /* START */
+    enum ir_finish finish;                           /* FINISH */
+    struct ir_text stop_sequence;                    /* FINISH */
     const struct dialect_usage *usage; /* START, FINISH, USAGE: cumulative; NULL: not said */
     enum dialect_fault fault;          /* ERROR */
 };
