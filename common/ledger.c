@@ -114,17 +114,75 @@ size_t ledger_body_bytes(const struct ledger_body *b)
     return (size_t)b->fixed_bytes + b->names_bytes;
 }
 
+static size_t sum_of_names(const struct ledger_body *b)
+{
+    size_t sum = 0;
+    for (unsigned i = 0; i < LEDGER_NAME_MAX; i++)
+        sum += b->name_bytes[i];
+    return sum;
+}
+
 bool ledger_body_valid(const void *p, size_t n)
 {
     struct ledger_body b;
     if (n < sizeof b)
         return false;
     memcpy(&b, p, sizeof b);
-    size_t names = 0;
-    for (unsigned i = 0; i < LEDGER_NAME_MAX; i++)
-        names += b.name_bytes[i];
-    return b.version == LEDGER_VERSION && b.fixed_bytes >= sizeof b && names == b.names_bytes &&
-           b.attempt > 0 && n == ledger_body_bytes(&b);
+    return b.version == LEDGER_VERSION && b.fixed_bytes >= sizeof b &&
+           sum_of_names(&b) == b.names_bytes && b.attempt > 0 && n == ledger_body_bytes(&b);
+}
+
+static bool has_request_id(const struct ledger_body *b)
+{
+    static const uint8_t none[LEDGER_REQUEST_ID_BYTES];
+    return memcmp(b->request_id, none, sizeof none) != 0;
+}
+
+const char *ledger_body_fault(const struct ledger_body *b)
+{
+    if (b->version != LEDGER_VERSION)
+        return "unknown version";
+    if (b->fixed_bytes < sizeof *b || ledger_body_bytes(b) > LEDGER_BODY_MAX)
+        return "longer or shorter than a record can be";
+    if (sum_of_names(b) != b->names_bytes)
+        return "the lengths of its names don't add up";
+    if (!has_request_id(b))
+        return "no request id";
+    if (b->attempt == 0)
+        return "no attempt number";
+    if (b->state < LEDGER_SETTLED || b->state > LEDGER_UNSETTLED)
+        return "unknown state";
+    return NULL;
+}
+
+bool ledger_body_mend(const struct ledger_body *b, struct ledger_body *out)
+{
+    /* No single attempt reserves a million dollars: such a figure is part of the damage. */
+    static const int64_t PLAUSIBLE_NUSD = INT64_C(1000000) * 1000000000;
+    bool priced = b->reserved_nusd >= 0 && b->reserved_nusd <= PLAUSIBLE_NUSD;
+    if (!has_request_id(b) || b->attempt == 0)
+        return false;
+    *out = (struct ledger_body){
+        .version = LEDGER_VERSION,
+        .fixed_bytes = sizeof *out,
+        .state = LEDGER_UNSETTLED,
+        .attempt = b->attempt,
+        .worker = b->worker,
+        .flags = LEDGER_F_MALFORMED | (priced ? 0 : LEDGER_F_UNPRICED),
+        .started_us = b->started_us,
+        .ended_us = b->started_us,
+        .ttfb_us = -1,
+        .cost_nusd = priced ? b->reserved_nusd : 0,
+        .reserved_nusd = priced ? b->reserved_nusd : 0,
+        .config_generation = b->config_generation,
+    };
+    memcpy(out->request_id, b->request_id, sizeof out->request_id);
+    if (sum_of_names(b) <= LEDGER_NAMES_BYTES && b->fixed_bytes == sizeof *b) {
+        memcpy(out->name_bytes, b->name_bytes, sizeof out->name_bytes);
+        out->names_bytes = (uint16_t)sum_of_names(b);
+        memcpy(out + 1, b + 1, out->names_bytes);
+    }
+    return true;
 }
 
 void ledger_record_id(const struct ledger_body *b, uint8_t out[LEDGER_RECORD_ID_BYTES])

@@ -58,6 +58,7 @@ enum ledger_flags {
     LEDGER_F_FROM_INTENT = 1 << 5,  /* settled by the keeper from an intent: segment was lost */
     LEDGER_F_NAMES_SHORT = 1 << 6,  /* names didn't fit: those over 60 bytes are shortened */
     LEDGER_F_CLIENT_RETRY = 1 << 7, /* the client says that it repeats a request */
+    LEDGER_F_MALFORMED = 1 << 8,    /* made from a malformed slot: what couldn't be read is 0 */
 };
 
 /* Strings of a record, in this order behind the fixed part. */
@@ -129,6 +130,14 @@ size_t ledger_body_bytes(const struct ledger_body *b);
 /* True when the lengths of an encoded body of n bytes agree with each other and its version is
  * known: checked before anything in it is believed. */
 bool ledger_body_valid(const void *p, size_t n);
+
+/* Why the body of a settled slot (LEDGER_BODY_MAX bytes) can't go into the ledger as it is, for
+ * people; NULL when it can. */
+const char *ledger_body_fault(const struct ledger_body *b);
+/* What can be charged of a body that has a fault: an unsettled record of its reservation, flagged
+ * malformed, with its names if their lengths agree. `out` has LEDGER_BODY_MAX bytes. False when not
+ * even request id and attempt can be read. */
+GW_MUSTUSE bool ledger_body_mend(const struct ledger_body *b, struct ledger_body *out);
 
 /* Request id and attempt (big endian): what no two records share. */
 void ledger_record_id(const struct ledger_body *b, uint8_t out[LEDGER_RECORD_ID_BYTES]);

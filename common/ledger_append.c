@@ -195,8 +195,8 @@ enum store_err ledger_append(struct ledger_appender *a, const struct ledger_body
     if (err == STORE_OK)
         err = store_put_reserve(a->txn, LDB_RECORDS, key, LEDGER_HASH_BYTES + n, STORE_PUT_APPEND,
                                 &room);
-    if (err != STORE_OK)
-        return err;
+    if (err != STORE_OK) /* a key behind the head: the caller must not take it for a double */
+        return err == STORE_EXISTS ? STORE_CORRUPT : err;
     a->at = at;
     ledger_chain(a->head.hash, key_bytes, slice_of((const char *)body, n), a->head.hash);
     memcpy(room, a->head.hash, LEDGER_HASH_BYTES);
@@ -224,13 +224,38 @@ enum store_err ledger_drop_intent(struct ledger_appender *a, const struct ledger
     return drop_intent(a, id_slice(body, id_room));
 }
 
+enum store_err ledger_quarantine(struct ledger_appender *a, struct slice raw)
+{
+    uint64_t before;
+    uint8_t key[LEDGER_KEY_BYTES];
+    enum store_err err = store_count(a->txn, LDB_QUARANTINE, &before);
+    if (err != STORE_OK)
+        return err;
+    ledger_key_encode(&(struct ledger_position){a->at.committed_us, before + 1}, key);
+    return store_put(a->txn, LDB_QUARANTINE, slice_of((char *)key, sizeof key), raw, 0);
+}
+
+static enum store_err quarantine_intent(struct ledger_appender *a, struct store_cursor *c,
+                                        struct slice v)
+{
+    char room[LEDGER_BODY_MAX];
+    size_t n = GW_MIN(v.n, sizeof room);
+    memcpy(room, v.p, n); /* the page may move under the put */
+    enum store_err err = ledger_quarantine(a, slice_of(room, n));
+    if (err == STORE_OK)
+        err = store_cursor_del(c);
+    if (err == STORE_OK)
+        a->intents--;
+    return err;
+}
+
 enum store_err ledger_settle_intents(struct ledger_appender *a, ledger_alive_fn alive, void *arg,
-                                     uint32_t *settled)
+                                     uint32_t *settled, uint32_t *quarantined)
 {
     struct store_cursor *c;
     struct slice id, v;
     struct ledger_entry lost;
-    *settled = 0;
+    *settled = *quarantined = 0;
     enum store_err err = store_cursor_open(a->txn, LDB_INTENTS, &c);
     if (err != STORE_OK)
         return err;
@@ -238,8 +263,11 @@ enum store_err ledger_settle_intents(struct ledger_appender *a, ledger_alive_fn 
          err = store_cursor_next(c, &id, &v)) {
         if (id.n != LEDGER_RECORD_ID_BYTES || v.n > sizeof lost.room ||
             !ledger_body_valid(v.p, v.n)) {
-            err = STORE_CORRUPT;
-            break;
+            err = quarantine_intent(a, c, v);
+            if (err != STORE_OK)
+                break;
+            (*quarantined)++;
+            continue;
         }
         if (alive(arg, (const uint8_t *)id.p))
             continue;

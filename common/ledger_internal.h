@@ -7,7 +7,15 @@
 
 #include "common/ledger_store.h"
 
-enum ledger_db { LDB_RECORDS, LDB_IDS, LDB_INTENTS, LDB_ROLLUPS, LDB_META, LDB_COUNT };
+enum ledger_db {
+    LDB_RECORDS,
+    LDB_IDS,
+    LDB_INTENTS,
+    LDB_ROLLUPS,
+    LDB_META,
+    LDB_QUARANTINE,
+    LDB_COUNT
+};
 
 enum { LEDGER_KEY_BYTES = 16, LEDGER_ROLLUP_KEY_BYTES = 20 };
 

@@ -14,7 +14,8 @@
 
 enum { LEDGER_SCHEMA = 1 };
 static const size_t LEDGER_MAP_BYTES = (size_t)8 << 30;
-static const char *const db_names[LDB_COUNT] = {"records", "ids", "intents", "rollups", "meta"};
+static const char *const db_names[LDB_COUNT] = {"records", "ids",  "intents",
+                                                "rollups", "meta", "quarantine"};
 
 enum store_err ledger_open(const char *state_dir, unsigned store_flags, size_t map_bytes,
                            struct store **out, struct errbuf *e)

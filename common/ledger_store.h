@@ -41,10 +41,14 @@ GW_MUSTUSE enum store_err ledger_put_intent(struct ledger_appender *a,
                                             const struct ledger_body *body);
 GW_MUSTUSE enum store_err ledger_drop_intent(struct ledger_appender *a,
                                              const struct ledger_body *body);
-/* Intents for which alive() is false become records. For the writer's start. */
+/* Keeps bytes from which no record can be made, for whoever looks into it. */
+GW_MUSTUSE enum store_err ledger_quarantine(struct ledger_appender *a, struct slice raw);
+/* Intents for which alive() is false become records, malformed ones go to quarantine. For the
+ * writer's start. */
 typedef bool (*ledger_alive_fn)(void *arg, const uint8_t id[LEDGER_RECORD_ID_BYTES]);
 GW_MUSTUSE enum store_err ledger_settle_intents(struct ledger_appender *a, ledger_alive_fn alive,
-                                                void *arg, uint32_t *settled);
+                                                void *arg, uint32_t *settled,
+                                                uint32_t *quarantined);
 /* Retention: deletes at most `max` records of days before `day`; their roll-ups stay. *dropped less
  * than max: that was all. */
 GW_MUSTUSE enum store_err ledger_drop_before(struct ledger_appender *a, uint32_t day, uint32_t max,

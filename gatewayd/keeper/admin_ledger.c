@@ -86,6 +86,7 @@ static const struct {
     {LEDGER_F_STREAM, "stream"},           {LEDGER_F_CLIENT_GONE, "client_gone"},
     {LEDGER_F_WORKER_DIED, "worker_died"}, {LEDGER_F_FROM_INTENT, "from_intent"},
     {LEDGER_F_NAMES_SHORT, "names_short"}, {LEDGER_F_CLIENT_RETRY, "client_retry"},
+    {LEDGER_F_MALFORMED, "malformed"},
 };
 
 static void put_entry(struct json_writer *w, const struct ledger_entry *e)

@@ -101,6 +101,8 @@ static void put_ledger(struct json_writer *w, struct keeper *k)
     jw_member_u64(w, "failures", st.failures);
     jw_member_u64(w, "reaped", st.reaped);
     jw_member_u64(w, "lost_settled", st.lost_settled);
+    jw_member_u64(w, "malformed", st.malformed);
+    jw_member_u64(w, "quarantined", st.quarantined);
     jw_object_end(w);
 }
 

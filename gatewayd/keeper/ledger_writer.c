@@ -25,7 +25,7 @@ enum {
     LOOK_FOR_DEAD_MS = 1000 /* without being told */
 };
 static const int64_t DEFAULT_INTERVAL_US = 50000;
-static const int64_t UNWRITABLE_REMINDER_US = INT64_C(60) * 1000000;
+static const int64_t RETRY_MAX_US = INT64_C(5) * 1000000;
 static const int64_t RETENTION_EVERY_US = INT64_C(60) * 1000000;
 
 /* What the writer knows of a region; all of it can be found again. */
@@ -45,6 +45,8 @@ struct ledger_writer {
     pthread_t thread;
     atomic_bool stop, look_for_dead;
     int64_t last_commit_us, last_look_us, last_retention_us;
+    int64_t retry_us; /* pause before the next try while it is unwritable */
+    uint64_t tries;   /* in vain, since it is */
     uint32_t in_batch;
     uint32_t since_release; /* records written since the ledger's pages were unmapped */
     bool batch_full, unwritable;
@@ -56,17 +58,71 @@ struct ledger_writer {
 /* --- draining ----------------------------------------------------------------------------------
  */
 
-static enum store_err take_slot(struct ledger_writer *w, const struct money_slot *s)
+static bool is_settled(const struct money_slot *s)
 {
-    if (money_state_of(atomic_load_explicit(&s->state, memory_order_relaxed)) != MONEY_SETTLED)
-        return ledger_drop_intent(w->appender, &s->body);
-    enum store_err err = ledger_append(w->appender, &s->body);
+    return money_state_of(atomic_load_explicit(&s->state, memory_order_relaxed)) == MONEY_SETTLED;
+}
+
+/* The reserved usage, but for figures that are part of the damage: the roll-ups sum them. */
+static void charge_reserved_usage(const struct money_slot *s, struct ledger_body *b)
+{
+    static const int64_t PLAUSIBLE_TOKENS = INT64_C(1000000000);
+    for (unsigned i = 0; i < LEDGER_USAGE_MAX; i++)
+        if (s->reserved_usage[i] >= 0 && s->reserved_usage[i] <= PLAUSIBLE_TOKENS)
+            b->usage[i] = s->reserved_usage[i];
+}
+
+static enum store_err append(struct ledger_writer *w, const struct ledger_body *b)
+{
+    enum store_err err = ledger_append(w->appender, b);
     if (err == STORE_EXISTS) {
         w->pending.duplicates++;
         return STORE_OK;
     }
     w->pending.records += err == STORE_OK;
     return err;
+}
+
+static enum store_err take_malformed(struct ledger_writer *w, const struct money_slot *s)
+{
+    struct ledger_entry mended;
+    w->pending.malformed++;
+    if (!ledger_body_mend(&s->body, &mended.body)) {
+        w->pending.quarantined++;
+        return ledger_quarantine(w->appender, slice_of((const char *)&s->body, LEDGER_BODY_MAX));
+    }
+    charge_reserved_usage(s, &mended.body);
+    return append(w, &mended.body);
+}
+
+static enum store_err take_slot(struct ledger_writer *w, const struct money_slot *s)
+{
+    if (!is_settled(s))
+        return ledger_drop_intent(w->appender, &s->body);
+    return ledger_body_fault(&s->body) ? take_malformed(w, s) : append(w, &s->body);
+}
+
+/* Behind the commit, so that a batch that is tried again says it once. */
+static void report_malformed(struct ledger_writer *w)
+{
+    struct money *m = w->cfg.money;
+    for (uint32_t r = 0; r < w->region_count; r++) {
+        int64_t first;
+        (void)money_drain_pending(m, r, &first);
+        for (uint32_t i = 0; i < w->regions[r].taken; i++) {
+            uint32_t slot = money_drain_slot(m, r, first + i);
+            const struct money_slot *s = money_slot_at(m, r, slot);
+            const char *fault = is_settled(s) ? ledger_body_fault(&s->body) : NULL;
+            struct ledger_entry mended;
+            if (!fault)
+                continue;
+            bool kept = ledger_body_mend(&s->body, &mended.body);
+            log_error("an attempt slot is malformed and was set aside", LOG_U("region", r),
+                      LOG_U("slot", slot), LOG_U("worker", money_region_at(m, r)->worker),
+                      LOG_S("reason", fault),
+                      LOG_S("kept_as", kept ? "unsettled record" : "quarantine"));
+        }
+    }
 }
 
 static enum store_err take_region(struct ledger_writer *w, uint32_t region)
@@ -196,6 +252,8 @@ static void add_stats(struct ledger_writer *w, enum store_err err)
         s->intents += p->intents;
         s->lost_settled += p->lost_settled;
         s->dropped += p->dropped;
+        s->malformed += p->malformed;
+        s->quarantined += p->quarantined;
         s->commits++;
     } else {
         s->failures++;
@@ -206,21 +264,42 @@ static void add_stats(struct ledger_writer *w, enum store_err err)
     *p = (struct ledger_writer_stats){0};
 }
 
-static void report_outcome(struct ledger_writer *w, enum store_err err)
+/* One line when it begins, one when it is over; between them the pauses grow. */
+static void report_unwritable(struct ledger_writer *w, enum store_err err)
+{
+    if (w->tries++ > 0) {
+        w->retry_us = GW_MIN(2 * w->retry_us, RETRY_MAX_US);
+        return;
+    }
+    w->retry_us = w->cfg.commit_interval_us;
+    log_error("the ledger can't be written; records wait in shared memory, and when that is full "
+              "requests are refused; tried again until it can",
+              LOG_S("error", store_err_text(err)));
+    if (money_ledger_unwritable_since(w->cfg.money) == 0)
+        money_set_ledger_unwritable(w->cfg.money, clock_wall_us());
+}
+
+static void report_writable(struct ledger_writer *w)
 {
     struct money *m = w->cfg.money;
     int64_t since_us = money_ledger_unwritable_since(m);
-    if (err != STORE_OK)
-        LOG_EVERY(UNWRITABLE_REMINDER_US, LOG_LEVEL_ERROR,
-                  "the ledger can't be written; records wait in shared memory, and when that is "
-                  "full requests are refused",
-                  LOG_S("error", store_err_text(err)));
-    if (err == STORE_OK && since_us) {
-        log_warn("the ledger is written again", LOG_I("after_us", clock_wall_us() - since_us));
-        money_set_ledger_unwritable(m, 0);
-    } else if (err != STORE_OK && since_us == 0)
-        money_set_ledger_unwritable(m, clock_wall_us());
+    if (since_us)
+        log_warn("the ledger is written again", LOG_I("after_us", clock_wall_us() - since_us),
+                 LOG_U("tries", w->tries));
+    money_set_ledger_unwritable(m, 0);
+    w->tries = 0;
+}
+
+static void report_outcome(struct ledger_writer *w, enum store_err err)
+{
+    if (err == STORE_OK && w->pending.malformed > 0)
+        report_malformed(w);
+    if (err == STORE_OK)
+        report_writable(w);
+    else
+        report_unwritable(w, err);
     add_stats(w, err);
+    w->last_commit_us = clock_mono_us();
     if (err == STORE_OK)
         return;
     forget_notes(w);
@@ -254,7 +333,6 @@ static bool pass(struct ledger_writer *w)
         else
             ledger_rollback(w->appender);
     }
-    w->last_commit_us = clock_mono_us();
     report_outcome(w, err);
     GW_FAULT("ledger.committed");
     for (uint32_t r = 0; err == STORE_OK && r < w->region_count; r++)
@@ -316,7 +394,7 @@ static enum store_err settle_lost(struct ledger_writer *w)
 {
     struct money *m = w->cfg.money;
     struct live_ids live = {0};
-    uint32_t settled = 0;
+    uint32_t settled = 0, quarantined = 0;
     size_t most = 0;
     for (uint32_t r = 0; r < w->region_count; r++)
         most += (size_t)atomic_load(&money_region_at(m, r)->fresh);
@@ -331,14 +409,18 @@ static enum store_err settle_lost(struct ledger_writer *w)
     qsort(live.ids, live.count, sizeof live.ids[0], compare_ids);
     enum store_err err = ledger_begin(w->appender, clock_wall_us());
     if (err == STORE_OK) {
-        err = ledger_settle_intents(w->appender, is_live, &live, &settled);
+        err = ledger_settle_intents(w->appender, is_live, &live, &settled, &quarantined);
         if (err == STORE_OK)
             err = ledger_commit(w->appender);
         else
             ledger_rollback(w->appender);
     }
     free(live.ids);
+    if (err == STORE_OK && quarantined > 0)
+        log_error("intents in the ledger are malformed and were put into quarantine",
+                  LOG_U("count", quarantined));
     w->pending.lost_settled = settled;
+    w->pending.quarantined = quarantined;
     report_outcome(w, err);
     return err;
 }
@@ -354,13 +436,18 @@ static void block(struct ledger_writer *w, int64_t us)
         GW_DCHECK(errno == EAGAIN);
 }
 
+static int64_t next_try_us(const struct ledger_writer *w)
+{
+    return w->last_commit_us + (w->unwritable ? w->retry_us : w->cfg.commit_interval_us);
+}
+
 static void wait_for_work(struct ledger_writer *w)
 {
     struct money *m = w->cfg.money;
-    int64_t rest = w->last_commit_us + w->cfg.commit_interval_us - clock_mono_us();
+    int64_t rest = next_try_us(w) - clock_mono_us();
     uint32_t young = 0;
     if (rest > 0) {
-        block(w, rest);
+        block(w, GW_MIN(rest, (int64_t)LOOK_FOR_DEAD_MS * 1000));
         return;
     }
     for (uint32_t r = 0; r < w->region_count; r++) {
@@ -369,7 +456,7 @@ static void wait_for_work(struct ledger_writer *w)
         w->seen[r].settled =
             atomic_load_explicit(&money_region_at(m, r)->committed, memory_order_relaxed);
     }
-    if (young > 0 || w->unwritable) {
+    if (young > 0) {
         block(w, w->cfg.commit_interval_us);
     } else if (money_sleep(m, w->seen)) {
         block(w, LOOK_FOR_DEAD_MS * 1000);
@@ -380,13 +467,17 @@ static void wait_for_work(struct ledger_writer *w)
 static void *run(void *arg)
 {
     struct ledger_writer *w = arg;
-    bool lost_settled = settle_lost(w) == STORE_OK;
+    bool lost_settled = false;
     while (true) {
         bool stop = atomic_load(&w->stop);
         look_for_dead(w);
+        if (w->unwritable && !stop && clock_mono_us() < next_try_us(w)) {
+            wait_for_work(w);
+            continue;
+        }
         if (!lost_settled)
             lost_settled = settle_lost(w) == STORE_OK;
-        bool ok = pass(w);
+        bool ok = lost_settled && pass(w);
         if (stop && (!ok || !w->batch_full))
             return NULL;
         if (!stop && (!ok || !w->batch_full))

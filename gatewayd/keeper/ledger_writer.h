@@ -5,7 +5,9 @@
  * transaction and frees their slots; notes attempts that stay open as intents; settles for dead
  * workers; deletes what retention lets go. Nothing to do: it sleeps on the eventfd that workers
  * write. It never loses a record: what can't be written stays in its slot, the segment says so
- * (money_ledger_unwritable_since), and when slots run out workers answer 503.
+ * (money_ledger_unwritable_since), it is tried again after ever longer pauses of at most 5 s, and
+ * when slots run out workers answer 503. A slot whose body is malformed stops nobody: it becomes an
+ * unsettled record of its reservation, or goes to quarantine when it doesn't say what it belongs to.
  *
  * All functions are for the keeper's main thread; none waits for a disk but stop.
  */
@@ -36,6 +38,8 @@ struct ledger_writer_stats {
     uint64_t reaped;         /* attempts settled for dead workers */
     uint64_t lost_settled;   /* attempts settled from intents */
     uint64_t dropped;        /* records deleted by retention */
+    uint64_t malformed;      /* slots set aside: charged at the reservation, or quarantined */
+    uint64_t quarantined;    /* of them, and of intents, those without a record */
     enum store_err last_err; /* of the last failure */
     bool unwritable;         /* the last try failed */
 };

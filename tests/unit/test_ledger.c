@@ -206,7 +206,8 @@ static bool is_request_2(void *arg, const uint8_t id[LEDGER_RECORD_ID_BYTES])
 
 static void test_intents(void **state)
 {
-    uint32_t settled;
+    uint32_t settled, bad;
+    struct store_txn *t;
     begin(NOW);
     for (uint64_t i = 1; i <= 4; i++)
         assert_int_equal(ledger_put_intent(appender, record(i, 1, "a")), STORE_OK);
@@ -216,15 +217,29 @@ static void test_intents(void **state)
     commit();
     verify(1);
     begin(NOW);
-    assert_int_equal(ledger_settle_intents(appender, is_request_2, NULL, &settled), STORE_OK);
+    assert_int_equal(ledger_settle_intents(appender, is_request_2, NULL, &settled, &bad), STORE_OK);
     assert_int_equal(settled, 1);
     commit();
     verify(2);
     begin(NOW);
     append(2, "a");
-    assert_int_equal(ledger_settle_intents(appender, is_request_2, NULL, &settled), STORE_OK);
+    assert_int_equal(ledger_settle_intents(appender, is_request_2, NULL, &settled, &bad), STORE_OK);
     assert_int_equal(settled, 0);
     commit();
+    verify(3);
+    assert_int_equal(bad, 0);
+
+    assert_int_equal(store_write_begin(store, &t), STORE_OK);
+    assert_int_equal(store_put(t, LDB_INTENTS, SLICE_LIT("short"), SLICE_LIT("no record"), 0),
+                     STORE_OK);
+    assert_int_equal(store_commit(t), STORE_OK);
+    for (uint32_t left = 2; left-- > 0;) {
+        begin(NOW);
+        assert_int_equal(ledger_settle_intents(appender, is_request_2, NULL, &settled, &bad),
+                         STORE_OK);
+        assert_int_equal(bad, left);
+        commit();
+    }
     verify(3);
 }
 

@@ -202,6 +202,95 @@ static void test_power_cut(void **state)
     money_fixture_close(&old);
 }
 
+static struct money_slot *slot_of(const struct money_ticket *t)
+{
+    return money_slot_at(&f.m, owner.index, t->slot);
+}
+
+/* Damage done to a settled body, and whether it still says which attempt it is. */
+static const struct damage {
+    const char *what;
+    size_t at, bytes;
+    int fill;
+    bool kept;
+    int64_t cost_nusd;
+} damages[] = {
+    {"version", offsetof(struct ledger_body, version), 2, 0xff, true, 50},
+    {"fixed_bytes", offsetof(struct ledger_body, fixed_bytes), 2, 0xff, true, 50},
+    {"fixed_bytes 0", offsetof(struct ledger_body, fixed_bytes), 2, 0, true, 50},
+    {"names_bytes", offsetof(struct ledger_body, names_bytes), 2, 0xff, true, 50},
+    {"name_bytes", offsetof(struct ledger_body, name_bytes), 24, 0xff, true, 50},
+    {"state", offsetof(struct ledger_body, state), 1, 9, true, 50},
+    {"all lengths", 0, offsetof(struct ledger_body, request_id), 0xff, true, 50},
+    {"attempt", offsetof(struct ledger_body, attempt), 4, 0, false, 0},
+    {"request id", offsetof(struct ledger_body, request_id), 16, 0, false, 0},
+    {"all", 0, LEDGER_BODY_MAX, 0, false, 0},
+    {"all ones", 0, LEDGER_BODY_MAX, 0xff, true, 0}, /* its reservation reads -1 */
+};
+
+static void test_a_malformed_slot_is_set_aside(void **state)
+{
+    uint64_t kept = 0;
+    int64_t cost = 0;
+    for (uint64_t i = 0; i < ARRAY_LEN(damages); i++) {
+        const struct damage *d = &damages[i];
+        struct money_ticket before = open_one(100 + i), bad = open_one(200 + i);
+        settle(before);
+        settle(bad);
+        memset((char *)&slot_of(&bad)->body + d->at, d->fill, d->bytes);
+        kept += d->kept;
+        cost += d->cost_nusd + 5;
+    }
+    settle(open_one(1));
+    start(f.dir, 1000);
+    UNTIL(stats().records == ARRAY_LEN(damages) + kept + 1);
+    assert_int_equal(stats().malformed, ARRAY_LEN(damages));
+    assert_int_equal(stats().quarantined, ARRAY_LEN(damages) - kept);
+    assert_int_equal(stats().failures, 0);
+    struct ledger_verified v = stop();
+    assert_int_equal(v.totals.states[LEDGER_UNSETTLED - 1], kept);
+    assert_int_equal(v.totals.cost_nusd, cost + 5);
+}
+
+/* Fills every slot with records that the ledger refuses. Returns how many were settled. */
+static uint64_t fill_slots(void)
+{
+    uint64_t n = 0;
+    struct money_ticket t;
+    UNTIL(({
+        struct money_attempt a = money_fixture_attempt(9, n, NULL, 0);
+        enum money_err err = money_open(&owner, &a, &t, NULL);
+        if (err == MONEY_OK) {
+            n++;
+            settle(t);
+        }
+        err == MONEY_NO_SLOT &&money_ledger_unwritable_since(&f.m) != 0;
+    }));
+    return n;
+}
+
+static void test_full_map(void **state)
+{
+    struct errbuf e;
+    struct ledger_writer_config cfg = {.money = &f.m, .commit_interval_us = 1000};
+    assert_int_equal(ledger_open(f.dir, STORE_WRITE, 128 << 10, &store, &e), STORE_OK);
+    cfg.ledger = store;
+    assert_int_equal(ledger_writer_start(&cfg, &writer, &e), 0);
+    uint64_t n = fill_slots();
+    assert_int_equal(stats().last_err, STORE_MAP_FULL);
+    /* It is tried again after 1, 2, 4, ... 64 ms. */
+    UNTIL(stats().failures >= 8);
+    assert_true(clock_wall_us() - money_ledger_unwritable_since(&f.m) >= 127000);
+    uint64_t before = stats().records;
+    ledger_writer_stop(writer);
+    store_close(store);
+    /* With a larger map_size all of it arrives. */
+    start(f.dir, 1000);
+    UNTIL(stats().records == n - before);
+    assert_int_equal(money_ledger_unwritable_since(&f.m), 0);
+    assert_int_equal(stop().records, n);
+}
+
 static void test_full_disk(void **state)
 {
     char disk[256];
@@ -215,19 +304,7 @@ static void test_full_disk(void **state)
     }
     start(disk, 1000);
     UNTIL(stats().commits > 0);
-    uint64_t n = 0;
-    struct money_attempt a = money_fixture_attempt(9, n, NULL, 0);
-    struct money_ticket t;
-    /* Until every slot holds a record that can't be written. */
-    UNTIL(({
-        a = money_fixture_attempt(9, n, NULL, 0);
-        enum money_err err = money_open(&owner, &a, &t, NULL);
-        if (err == MONEY_OK) {
-            n++;
-            settle(t);
-        }
-        err == MONEY_NO_SLOT &&money_ledger_unwritable_since(&f.m) != 0;
-    }));
+    uint64_t n = fill_slots();
     assert_true(stats().unwritable);
     assert_int_equal(stats().last_err, STORE_DISK_FULL);
     assert_int_equal(mount("gwtest", disk, "tmpfs", MS_REMOUNT, "size=16m"), 0);
@@ -247,6 +324,8 @@ int main(void)
         T(test_a_dead_worker_is_settled),
         T(test_kill_between_commit_and_free),
         T(test_power_cut),
+        T(test_a_malformed_slot_is_set_aside),
+        T(test_full_map),
         T(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
