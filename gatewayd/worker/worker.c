@@ -26,8 +26,13 @@ enum {
     LOG_DELAY_US = 16000,
     MALLOC_KEPT_BYTES = 4 * 1024 * 1024,
     MALLOC_PAD_BYTES = 256 * 1024,
-    /* Buffers of this much in a burst are worth a trim of the heap behind it. */
-    TRIM_BEHIND_BYTES = 16 * 1024 * 1024,
+    /* A burst that took this much is worth a trim of the heap once it is over. */
+    TRIM_BEHIND_BYTES = 2 * 1024 * 1024,
+    TRIM_KEPT_BYTES = 512 * 1024,
+    TRIM_LOOK_US = 1000000,
+    /* What a request with its attempt and a connection take besides buffers, roughly. */
+    REQUEST_BYTES = 16 * 1024,
+    CONNECTION_BYTES = 2 * 1024,
 };
 
 /* ---- services ---- */
@@ -70,10 +75,6 @@ static void run_later(evutil_socket_t fd, short what, void *arg)
         l->fn(l);
     }
     json_doc_trim(&w->doc, JSON_TOKENS_KEPT);
-    if (w->buffered_peak > TRIM_BEHIND_BYTES && w->buffered_bytes < w->buffered_peak / 4) {
-        w->buffered_peak = w->buffered_bytes;
-        malloc_trim(MALLOC_KEPT_BYTES);
-    }
     if (w->stage.cap > STAGE_KEPT_BYTES)
         buf_release(&w->stage);
 }
@@ -88,11 +89,43 @@ void worker_later(struct worker *w, struct later *l, void (*fn)(struct later *l)
     event_active(w->later_event, 0, 0);
 }
 
+/* ---- memory ---- */
+
+static size_t memory_in_use(const struct worker *w)
+{
+    return w->buffered_bytes + w->n_reqs * REQUEST_BYTES + w->n_conns * CONNECTION_BYTES;
+}
+
+static void note_memory(struct worker *w)
+{
+    size_t use = memory_in_use(w);
+    if (use <= w->use_now_max)
+        return;
+    w->use_now_max = use;
+    if (use > TRIM_BEHIND_BYTES && !wheel_is_armed(&w->trim_timer))
+        worker_arm(w, &w->trim_timer, clock_mono_us() + TRIM_LOOK_US);
+}
+
+/* Gives memory back once the load has stayed well below its peak: a trim at each trough would have
+ * the next crest fault it all in anew. */
+static void on_trim_timer(struct wheel_timer *t)
+{
+    struct worker *w = container_of(t, struct worker, trim_timer);
+    w->use_peak = GW_MAX(w->use_peak, w->use_now_max);
+    if (w->use_now_max < w->use_peak / 4) {
+        w->use_peak = w->use_now_max;
+        malloc_trim(TRIM_KEPT_BYTES);
+    }
+    w->use_now_max = memory_in_use(w);
+    if (w->use_peak > TRIM_BEHIND_BYTES)
+        worker_arm(w, t, clock_mono_us() + TRIM_LOOK_US);
+}
+
 void worker_account(struct worker *w, size_t *held, size_t now)
 {
     w->buffered_bytes += now - *held;
     *held = now;
-    w->buffered_peak = GW_MAX(w->buffered_peak, w->buffered_bytes);
+    note_memory(w);
     atomic_store_explicit(&w->child->self->buffered_bytes, w->buffered_bytes, memory_order_relaxed);
 }
 
@@ -117,6 +150,7 @@ void worker_count(struct worker *w)
 {
     atomic_store_explicit(&w->child->self->connections, w->n_conns, memory_order_relaxed);
     atomic_store_explicit(&w->child->self->inflight, w->n_reqs, memory_order_relaxed);
+    note_memory(w);
 }
 
 /* ---- drain ---- */
@@ -291,6 +325,7 @@ static void init(struct worker *w, struct child *c)
     wheel_init(&w->wheel, clock_mono_us());
     wheel_timer_init(&w->log_timer, on_log_timer);
     wheel_timer_init(&w->drain_timer, on_drain_deadline);
+    wheel_timer_init(&w->trim_timer, on_trim_timer);
     list_init(&w->endpoints);
     list_init(&w->conns);
     list_init(&w->reqs);

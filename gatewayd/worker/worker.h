@@ -77,7 +77,10 @@ struct worker {
     struct splices splices;
     struct http_request head;
 
-    size_t buffered_bytes, buffered_peak;
+    size_t buffered_bytes;
+    /* About how much memory was in use at most: in this tick of the trim timer, and before it. */
+    size_t use_now_max, use_peak;
+    struct wheel_timer trim_timer;
     struct later *later, **later_tail;
     struct event *later_event;
     struct wheel_timer log_timer;
