@@ -96,10 +96,15 @@ static void want_names(struct keeper *k)
     free(want);
 }
 
+static uint32_t retention_days(const struct conf_store *conf)
+{
+    static const int64_t day_us = INT64_C(86400000000);
+    return (uint32_t)((conf->ledger_retention_us + day_us - 1) / day_us);
+}
+
 /* With the first generation: its [store] says how. */
 static int start_ledger(struct keeper *k, const struct conf_store *conf, struct errbuf *e)
 {
-    static const int64_t day_us = INT64_C(86400000000);
     enum store_err err =
         ledger_open(k->child->state_dir, STORE_WRITE, (size_t)conf->map_size, &k->ledger_store, e);
     if (err != STORE_OK)
@@ -108,7 +113,7 @@ static int start_ledger(struct keeper *k, const struct conf_store *conf, struct 
         .money = &k->money,
         .ledger = k->ledger_store,
         .commit_interval_us = conf->commit_interval_us,
-        .retention_days = (uint32_t)((conf->ledger_retention_us + day_us - 1) / day_us),
+        .retention_days = retention_days(conf),
     };
     return ledger_writer_start(&cfg, &k->ledger, e);
 }
@@ -138,6 +143,8 @@ static void keeper_swap(struct child *c)
     struct keeper_gen *old = k->running;
     k->running = k->built;
     k->built = NULL;
+    const struct conf_store *store = &k->running->conf->store;
+    ledger_writer_configure(k->ledger, store->commit_interval_us, retention_days(store));
     admin_server_listen(k->admin, k->running->listener, k->running->n_listeners, k->running->conf);
     keeper_gen_unref(old);
     want_names(k);

@@ -44,6 +44,8 @@ struct ledger_writer {
     struct money_seen *seen;
     pthread_t thread;
     atomic_bool stop, look_for_dead;
+    _Atomic int64_t interval_us; /* these two change with a reload */
+    _Atomic uint32_t retention_days;
     int64_t last_commit_us, last_look_us, last_retention_us;
     int64_t retry_us; /* pause before the next try while it is unwritable */
     uint64_t tries;   /* in vain, since it is */
@@ -166,7 +168,7 @@ static enum store_err note_open(struct ledger_writer *w, uint32_t region)
     if (opened == view->opened_seen && view->young == 0)
         return STORE_OK;
     uint32_t fresh = (uint32_t)atomic_load(&money_region_at(m, region)->fresh);
-    int64_t before = clock_mono_us() - w->cfg.commit_interval_us;
+    int64_t before = clock_mono_us() - w->interval_us;
     view->young = 0;
     for (uint32_t i = 0; i < fresh; i++) {
         struct money_slot *s = money_slot_at(m, region, i);
@@ -213,18 +215,16 @@ static bool has_work(struct ledger_writer *w)
 
 static bool retention_is_due(const struct ledger_writer *w)
 {
-    return w->cfg.retention_days != 0 &&
-           (w->last_retention_us == 0 ||
-            clock_mono_us() - w->last_retention_us >= RETENTION_EVERY_US);
+    return w->retention_days != 0 && (w->last_retention_us == 0 ||
+                                      clock_mono_us() - w->last_retention_us >= RETENTION_EVERY_US);
 }
 
 static enum store_err apply_retention(struct ledger_writer *w)
 {
-    uint32_t today = ledger_day(clock_wall_us()), dropped;
-    if (!retention_is_due(w) || today < w->cfg.retention_days)
+    uint32_t today = ledger_day(clock_wall_us()), days = w->retention_days, dropped;
+    if (!retention_is_due(w) || days == 0 || today < days)
         return STORE_OK;
-    enum store_err err =
-        ledger_drop_before(w->appender, today - w->cfg.retention_days, DROP_MAX, &dropped);
+    enum store_err err = ledger_drop_before(w->appender, today - days, DROP_MAX, &dropped);
     if (err == STORE_OK && dropped < DROP_MAX)
         w->last_retention_us = clock_mono_us();
     w->pending.dropped += err == STORE_OK ? dropped : 0;
@@ -271,7 +271,7 @@ static void report_unwritable(struct ledger_writer *w, enum store_err err)
         w->retry_us = GW_MIN(2 * w->retry_us, RETRY_MAX_US);
         return;
     }
-    w->retry_us = w->cfg.commit_interval_us;
+    w->retry_us = w->interval_us;
     log_error("the ledger can't be written; records wait in shared memory, and when that is full "
               "requests are refused; tried again until it can",
               LOG_S("error", store_err_text(err)));
@@ -438,7 +438,7 @@ static void block(struct ledger_writer *w, int64_t us)
 
 static int64_t next_try_us(const struct ledger_writer *w)
 {
-    return w->last_commit_us + (w->unwritable ? w->retry_us : w->cfg.commit_interval_us);
+    return w->last_commit_us + (w->unwritable ? w->retry_us : w->interval_us);
 }
 
 static void wait_for_work(struct ledger_writer *w)
@@ -457,7 +457,7 @@ static void wait_for_work(struct ledger_writer *w)
             atomic_load_explicit(&money_region_at(m, r)->committed, memory_order_relaxed);
     }
     if (young > 0) {
-        block(w, w->cfg.commit_interval_us);
+        block(w, w->interval_us);
     } else if (money_sleep(m, w->seen)) {
         block(w, LOOK_FOR_DEAD_MS * 1000);
         money_awake(m);
@@ -492,6 +492,20 @@ static void tell(struct ledger_writer *w)
         GW_DCHECK(errno == EAGAIN);
 }
 
+static void set_rules(struct ledger_writer *w, int64_t commit_interval_us, uint32_t retention_days)
+{
+    atomic_store(&w->interval_us,
+                 commit_interval_us > 0 ? commit_interval_us : DEFAULT_INTERVAL_US);
+    atomic_store(&w->retention_days, retention_days);
+}
+
+void ledger_writer_configure(struct ledger_writer *w, int64_t commit_interval_us,
+                             uint32_t retention_days)
+{
+    set_rules(w, commit_interval_us, retention_days);
+    tell(w);
+}
+
 static void free_writer(struct ledger_writer *w)
 {
     ledger_appender_free(w->appender);
@@ -509,8 +523,7 @@ int ledger_writer_start(const struct ledger_writer_config *cfg, struct ledger_wr
     const struct money_header *h = cfg->money->header;
     struct ledger_writer *w = gw_xcalloc(1, sizeof *w);
     w->cfg = *cfg;
-    if (w->cfg.commit_interval_us <= 0)
-        w->cfg.commit_interval_us = DEFAULT_INTERVAL_US;
+    set_rules(w, cfg->commit_interval_us, cfg->retention_days);
     w->region_count = h->region_count;
     w->regions = gw_xcalloc(w->region_count, sizeof *w->regions);
     w->seen = gw_xcalloc(w->region_count, sizeof *w->seen);

@@ -28,6 +28,9 @@ struct ledger_writer;
 /* Starts the thread. What died with its segment is settled first, from the intents. */
 GW_MUSTUSE int ledger_writer_start(const struct ledger_writer_config *cfg,
                                    struct ledger_writer **out, struct errbuf *e);
+/* Counts from now on; the values as in the configuration above. */
+void ledger_writer_configure(struct ledger_writer *w, int64_t commit_interval_us,
+                             uint32_t retention_days);
 /* Writes what is waiting (one try, if the disk refuses) and ends the thread. NULL is fine. */
 void ledger_writer_stop(struct ledger_writer *w);
 /* The master says that a worker died: look for its region now instead of within a second. */

@@ -49,6 +49,19 @@ def test_a_changed_secret_is_a_change(gateway, mock):
     assert mock.bill()[-1]["credential"] == "sk-rotated-provider-secret"
 
 
+def test_the_pause_of_the_ledger_changes_at_once(make_gateway):
+    gateway = make_gateway({"store": {"commit_interval": "10s"}})
+    for count in (1, 2):
+        assert gateway.chat().status == 200
+        if count == 1:
+            wait_until(lambda: len(gateway.ledger()) == 1, "the first commit, which waits for none before it")
+    began = time.monotonic()
+    gateway.write_ini({"store": {"commit_interval": "1ms"}})
+    gateway.reload()
+    wait_until(lambda: len(gateway.ledger()) == 2, "the second")
+    assert time.monotonic() - began < 8
+
+
 BAD = """[gateway]
 listen = 127.0.0.1:1
 no_such_key = 1

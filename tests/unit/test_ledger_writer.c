@@ -119,6 +119,17 @@ static void test_every_record_arrives(void **state)
     assert_int_equal(v.totals.cost_nusd, 4500 * 5);
 }
 
+static void test_a_reload_counts_at_once(void **state)
+{
+    start(f.dir, INT64_C(3600) * 1000000);
+    settle(open_one(1));
+    UNTIL(stats().records == 1); /* the first commit waits for none before it */
+    settle(open_one(2));
+    ledger_writer_configure(writer, 1000, 1);
+    UNTIL(stats().records == 2);
+    assert_int_equal(stop().records, 2);
+}
+
 static void test_it_wakes_from_sleep(void **state)
 {
     start(f.dir, 1000);
@@ -320,6 +331,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_every_record_arrives),
+        T(test_a_reload_counts_at_once),
         T(test_it_wakes_from_sleep),
         T(test_a_dead_worker_is_settled),
         T(test_kill_between_commit_and_free),
