@@ -1,8 +1,8 @@
 /*
- * crypto.c: SHA-256, randomness and ids.
+ * crypto.c: SHA-256, HMAC, randomness and ids.
  *
- * EVP_MD is fetched once a process and one EVP_MD_CTX is kept a thread: OpenSSL 3 otherwise looks
- * the algorithm up by name on every call, which costs more than hashing a key does
+ * Algorithms are fetched once a process and a context of each is kept a thread: OpenSSL 3 otherwise
+ * looks the algorithm up by name on every call, which costs more than hashing a key does
  * (openssl-3.0 doc/man7/crypto.pod "ALGORITHM FETCHING", "performance").
  */
 #include "common/crypto.h"
@@ -10,6 +10,7 @@
 #include "common/check.h"
 
 #include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -18,16 +19,23 @@
 #include <sys/random.h>
 
 static EVP_MD *sha256;
-static pthread_key_t ctx_key;
+static EVP_MAC *hmac;
+static pthread_key_t ctx_key, mac_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* Grows in the child of a fork, so that a pool filled before it is not used twice. */
 static atomic_uint forks;
 
 static _Thread_local EVP_MD_CTX *thread_ctx;
+static _Thread_local EVP_MAC_CTX *thread_mac;
 
 static void free_ctx(void *ctx)
 {
     EVP_MD_CTX_free(ctx);
+}
+
+static void free_mac(void *ctx)
+{
+    EVP_MAC_CTX_free(ctx);
 }
 
 static void on_fork_child(void)
@@ -38,18 +46,25 @@ static void on_fork_child(void)
 static void release_process(void)
 {
     EVP_MD_CTX_free(thread_ctx);
+    EVP_MAC_CTX_free(thread_mac);
     thread_ctx = NULL;
+    thread_mac = NULL;
     pthread_setspecific(ctx_key, NULL);
+    pthread_setspecific(mac_key, NULL);
     EVP_MD_free(sha256);
+    EVP_MAC_free(hmac);
     sha256 = NULL;
+    hmac = NULL;
 }
 
 static void init_process(void)
 {
     GW_REQUIRE(OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1);
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    GW_REQUIRE(sha256 != NULL);
+    hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    GW_REQUIRE(sha256 != NULL && hmac != NULL);
     GW_REQUIRE(pthread_key_create(&ctx_key, free_ctx) == 0);
+    GW_REQUIRE(pthread_key_create(&mac_key, free_mac) == 0);
     /* Runs before libcrypto's own clean-up, which was registered by the call above. */
     GW_REQUIRE(OPENSSL_atexit(release_process) == 1);
 }
@@ -117,6 +132,33 @@ void crypto_hash_free(struct crypto_hash *h)
         return;
     EVP_MD_CTX_free(h->ctx);
     free(h);
+}
+
+/* A thread's context keeps the digest that it was given first (EVP_MAC-HMAC(7)). */
+static EVP_MAC_CTX *mac_context(void)
+{
+    if (GW_LIKELY(thread_mac != NULL))
+        return thread_mac;
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    GW_REQUIRE(pthread_once(&once, init_process) == 0);
+    thread_mac = EVP_MAC_CTX_new(hmac);
+    GW_REQUIRE(thread_mac != NULL && EVP_MAC_CTX_set_params(thread_mac, params) == 1);
+    pthread_setspecific(mac_key, thread_mac);
+    return thread_mac;
+}
+
+void crypto_hmac_sha256(struct slice key, struct slice text, uint8_t out[CRYPTO_SHA256_BYTES])
+{
+    EVP_MAC_CTX *ctx = mac_context();
+    size_t n = 0;
+    /* A NULL key would mean the one of the last time. */
+    const char *k = key.p ? key.p : "";
+    GW_REQUIRE(EVP_MAC_init(ctx, (const unsigned char *)k, key.n, NULL) == 1);
+    GW_REQUIRE(EVP_MAC_update(ctx, (const unsigned char *)text.p, text.n) == 1);
+    GW_REQUIRE(EVP_MAC_final(ctx, out, &n, CRYPTO_SHA256_BYTES) == 1 && n == CRYPTO_SHA256_BYTES);
 }
 
 void crypto_random(void *p, size_t n)

@@ -31,6 +31,10 @@ void crypto_hash_update(struct crypto_hash *h, const void *p, size_t n);
 void crypto_hash_final(struct crypto_hash *h, uint8_t out[CRYPTO_SHA256_BYTES]);
 void crypto_hash_free(struct crypto_hash *h);
 
+/* HMAC-SHA256 (RFC 2104) of the text under a key of any length. No allocation after a thread's
+ * first call. */
+void crypto_hmac_sha256(struct slice key, struct slice text, uint8_t out[CRYPTO_SHA256_BYTES]);
+
 /* getrandom(2); blocks only before the kernel's pool is ready, aborts where there is none. */
 void crypto_random(void *p, size_t n);
 /* Takes the same time wherever the first difference is. */

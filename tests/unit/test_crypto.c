@@ -42,6 +42,37 @@ static void test_sha256_known_answers(void **state)
     crypto_hash_free(NULL);
 }
 
+static void test_hmac_sha256_known_answers(void **state)
+{
+    /* RFC 4231 section 4: test cases 1, 2, 3, 6; the last key is longer than a block. */
+    static char aa[131], dd[50];
+    memset(aa, 0xaa, sizeof aa);
+    memset(dd, 0xdd, sizeof dd);
+    const struct {
+        struct slice key, text;
+        const char *hex;
+    } cases[] = {
+        {SLICE_LIT(
+             "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b"),
+         SLICE_LIT("Hi There"), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+        {SLICE_LIT("Jefe"), SLICE_LIT("what do ya want for nothing?"),
+         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+        {slice_of(aa, 20), slice_of(dd, 50),
+         "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"},
+        {slice_of(aa, 131), SLICE_LIT("Test Using Larger Than Block-Size Key - Hash Key First"),
+         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+        {slice_of(NULL, 0), slice_of(NULL, 0),
+         "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint8_t mac[CRYPTO_SHA256_BYTES];
+        char hex[CRYPTO_SHA256_HEX + 1];
+        crypto_hmac_sha256(cases[i].key, cases[i].text, mac);
+        crypto_hex(mac, sizeof mac, hex);
+        assert_string_equal(hex, cases[i].hex);
+    }
+}
+
 static void test_hex(void **state)
 {
     uint8_t out[2];
@@ -131,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256_known_answers),
+        cmocka_unit_test(test_hmac_sha256_known_answers),
         cmocka_unit_test(test_hex),
         cmocka_unit_test(test_equal),
         cmocka_unit_test(test_key_text),
