@@ -5,17 +5,15 @@
 
 #include "common/check.h"
 #include "gatewayd/net/tls_ca.h"
+#include "gatewayd/net/tls_tickets.h"
 
 #include <openssl/err.h>
-#include <openssl/hmac.h>
 #include <stdlib.h>
 
 /* Forward secret and authenticated; 1.3 has no others. */
 #define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 #define GROUPS        "X25519:P-256:P-384"
 static const unsigned char alpn_http11[] = "\x08http/1.1";
-
-enum { MIN_TICKET_SECRET_BYTES = 32, TICKET_KEY_BYTES = 80 };
 
 /* PARTIAL_WRITE and MOVING_WRITE_BUFFER are what io_writev's contract needs; RELEASE_BUFFERS gives
  * some 34 KiB back while a connection is quiet; read-ahead takes a record in one system call
@@ -85,27 +83,13 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* The library wants 80 bytes: name, HMAC key, AES key. */
 static int use_ticket_secret(SSL_CTX *ctx, struct slice secret, struct errbuf *err)
 {
-    static const char labels[2][24] = {"gatewayd tls ticket 1", "gatewayd tls ticket 2"};
-    unsigned char keys[128];
-    if (secret.n == 0) {
-        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-        SSL_CTX_set_num_tickets(ctx, 0);
-        return 0;
-    }
-    if (secret.n < MIN_TICKET_SECRET_BYTES)
-        return err_set(err, "the session ticket secret has %zu bytes, %d are needed", secret.n,
-                       MIN_TICKET_SECRET_BYTES);
-    for (size_t i = 0; i < ARRAY_LEN(labels); i++)
-        if (!HMAC(EVP_sha512(), secret.p, (int)secret.n, (const unsigned char *)labels[i],
-                  sizeof labels[i], keys + 64 * i, NULL))
-            return err_set(err, "session ticket keys: %s", tls_last_error());
-    long ok = SSL_CTX_set_tlsext_ticket_keys(ctx, keys, TICKET_KEY_BYTES);
-    OPENSSL_cleanse(keys, sizeof keys);
-    SSL_CTX_set_num_tickets(ctx, 1);
-    return ok == 1 ? 0 : err_set(err, "session ticket keys: %s", tls_last_error());
+    if (secret.n > 0)
+        return tls_tickets_use(ctx, secret, err);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(ctx, 0);
+    return 0;
 }
 
 static int add_client_ca_name(void *ctx, X509 *cert, unsigned index)

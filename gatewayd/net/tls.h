@@ -27,7 +27,8 @@ struct tls_server_options {
     struct tls_pem key;
     struct tls_pem client_ca; /* if given, clients must show a certificate of it */
     /* At least 32 secret bytes, the same in all workers and over reloads, so that each resumes the
-     * others' sessions; n == 0: no session tickets. */
+     * others' sessions; n == 0: no session tickets. The keys derived from it change every twelve
+     * hours; a ticket of the twelve hours before still counts. */
     struct slice ticket_secret;
 };
 
