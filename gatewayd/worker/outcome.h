@@ -27,7 +27,7 @@ enum charge_rule {
     CHARGE_RESERVATION, /* the whole reservation, flagged unsettled */
 };
 
-/* id, retry rule, charge rule, what happened */
+/* id, retry rule, charge rule, what happened. Records keep the number: new ones go to the end. */
 #define ATTEMPT_ENDS(X)                                                                            \
     X(NONE, RETRY_NEVER, CHARGE_NOTHING, "still running")                                          \
     X(ANSWERED, RETRY_NEVER, CHARGE_USAGE, "complete answer")                                      \
@@ -50,7 +50,9 @@ enum charge_rule {
     X(CLIENT_GONE_STREAM, RETRY_NEVER, CHARGE_COUNTED, "client gone during the stream")            \
     X(CLIENT_GONE_WHOLE, RETRY_NEVER, CHARGE_RESERVATION, "client gone, drain deadline passed")    \
     X(CLIENT_GONE_UNSENT, RETRY_NEVER, CHARGE_NOTHING, "client gone before anything was sent")     \
-    X(DRAINED, RETRY_NEVER, CHARGE_COUNTED, "this worker had to stop")
+    X(DRAINED, RETRY_NEVER, CHARGE_COUNTED, "this worker had to stop")                             \
+    /* The gateway's own want: no target would fare better. */                                     \
+    X(NO_SOCKET, RETRY_NEVER, CHARGE_NOTHING, "no descriptor or memory for a connection")
 
 enum attempt_end {
 #define X(id, retry, charge, text) END_##id,

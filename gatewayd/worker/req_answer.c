@@ -205,6 +205,9 @@ static void fail_with(struct req *r, const struct attempt *a)
         req_fail(r, 502, "upstream_cut", "the provider's answer ended before it was complete (%s)",
                  attempt_end_text(a->end));
         break;
+    case END_NO_SOCKET:
+        req_fail(r, 503, "overloaded", "the gateway has %s, try again", attempt_end_text(a->end));
+        break;
     case END_DRAINED:
         req_fail(r, 503, "draining", "the gateway is shutting down");
         break;
@@ -302,7 +305,8 @@ static void after_failure(struct req *r, const struct attempt *a)
         try_again(r, &d);
     else if (r->client_gone)
         req_set_state(r, REQ_SETTLE);
-    else if (r->streamed || a->end == END_TOTAL_TIMEOUT || a->end == END_DRAINED)
+    else if (r->streamed || a->end == END_TOTAL_TIMEOUT || a->end == END_DRAINED ||
+             a->end == END_NO_SOCKET)
         fail_with(r, a);
     else if (distinct_targets_failed(r) || r->n_rate_limited == r->n_failed)
         fail_exhausted(r);

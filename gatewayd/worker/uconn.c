@@ -456,13 +456,31 @@ static int64_t address_deadline(const struct uconn_dial *d, int64_t now)
     return now + left;
 }
 
+static bool is_our_want(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
+}
+
+static void socket_failed(struct uconn *uc, int err)
+{
+    struct uconn_dial *d = uc->dial;
+    if (!is_our_want(err)) {
+        dial_failed_errno(uc, err);
+        return;
+    }
+    LOG_EVERY(1000000, LOG_LEVEL_ERROR, "no socket for a connection to a provider", LOG_ERRNO(err));
+    d->failure = END_NO_SOCKET;
+    snprintf(d->reason, sizeof d->reason, "%s", strerrordesc_np(err));
+    dial_fail(uc);
+}
+
 static void start_connect(struct uconn *uc)
 {
     struct uconn_dial *d = uc->dial;
     const struct sockaddr_storage *ss = &d->addrs[d->next++];
     int fd = socket(ss->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        dial_failed_errno(uc, errno);
+        socket_failed(uc, errno);
         return;
     }
     int one = 1;

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from client import Closed
-from gateway import KEY, build_dir, chat_body
+from gateway import KEY, MODEL, build_dir, chat_body
 from waiting import wait_until
 
 
@@ -40,6 +40,26 @@ def test_descriptors_run_out(make_gateway):
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (soft, hard))
     wait_until(lambda: answers(gateway), "the worker to serve again")
     assert gateway.pids("worker") == [worker], "it lived through it"
+
+
+def test_no_descriptor_for_the_provider(make_gateway, mock):
+    """The gateway's own want: a 503 that says to come back, and no other target tried in vain."""
+    gateway = make_gateway({f"model:{MODEL}": {"targets": "mock/first tier=1, mock/second tier=2", "retries": "2"}},
+                           workers=1)
+    worker, = gateway.pids("worker")
+    with gateway.connect() as connection:
+        assert connection.round_trip("GET", "/healthz").status == 200
+        soft, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, hard))
+        answer = gateway.chat(connection=connection)
+        assert answer.status == 503, answer
+        assert answer.error["code"] == "overloaded"
+        assert answer.header("x-should-retry") == "true"
+        assert answer.header("retry-after")
+        assert answer.header("x-gw-attempts") == "1"
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (soft, hard))
+        assert gateway.chat(connection=connection).status == 200
+    assert len(mock.bill()) == 1
 
 
 def answers(gateway):
