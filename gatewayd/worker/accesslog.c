@@ -23,13 +23,16 @@ static void member(struct json_writer *w, struct slice key, struct slice v)
 /* "12.345": milliseconds with microseconds behind the point, without going through a float. */
 static void member_ms(struct json_writer *w, struct slice key, int64_t us)
 {
-    char text[32];
+    char text[32], *p = text + sizeof text;
     if (us < 0)
         return;
-    int n =
-        snprintf(text, sizeof text, "%lld.%03lld", (long long)(us / 1000), (long long)(us % 1000));
+    for (int digits = 0; us > 0 || digits < 4; digits++, us /= 10) {
+        if (digits == 3)
+            *--p = '.';
+        *--p = (char)('0' + us % 10);
+    }
     jw_key_plain(w, key);
-    jw_raw(w, slice_of(text, (size_t)n));
+    jw_raw(w, slice_of(p, (size_t)(text + sizeof text - p)));
 }
 #define member_ms_lit(w, lit, us) member_ms((w), SLICE_LIT(lit), (us))
 
@@ -70,11 +73,13 @@ static void write_what(struct json_writer *w, const struct req *r)
         member_lit(w, "dialect", slice_str(dialect_openai.name));
     member_lit(w, "model", r->model ? r->model->name : dialect_name_slice(&r->ask.model));
     if (r->current) {
-        char target[2 * CONF_NAME_MAX + 2];
         const struct conf_target *t = r->current->target;
-        int n = snprintf(target, sizeof target, "%.*s/%.*s", SLICE_FMT(t->provider->name),
-                         SLICE_FMT(t->upstream_model));
-        member_lit(w, "target", slice_of(target, GW_MIN((size_t)n, sizeof target - 1)));
+        jw_key_plain(w, SLICE_LIT("target"));
+        jw_str_begin(w);
+        jw_str_add(w, t->provider->name);
+        jw_str_add(w, SLICE_LIT("/"));
+        jw_str_add(w, t->upstream_model);
+        jw_str_end(w);
         member_lit(w, "credential", r->current->credential->name);
     }
 }
