@@ -75,3 +75,16 @@ void buf_consume(struct buf *b, size_t n)
     if (b->len)
         memmove(b->data, b->data + n, b->len);
 }
+
+void buf_trim(struct buf *b)
+{
+    if (b->len == 0) {
+        buf_release(b);
+        return;
+    }
+    char *p = realloc(b->data, b->len);
+    if (!p)
+        return;
+    b->data = p;
+    b->cap = b->len;
+}

@@ -28,6 +28,8 @@ GW_MUSTUSE int buf_append(struct buf *b, const void *p, size_t n);
 GW_MUSTUSE int buf_printf(struct buf *b, const char *fmt, ...) GW_PRINTF(2, 3);
 /* Drops n bytes at the front (memmove of the rest). */
 void buf_consume(struct buf *b, size_t n);
+/* Gives back what capacity there is beyond the content. */
+void buf_trim(struct buf *b);
 
 static inline struct slice buf_slice(const struct buf *b)
 {

@@ -194,6 +194,12 @@ enum sse_result sse_reader_next(struct sse_reader *r, const char *buf, size_t le
     return len > r->max_event_bytes ? pass(r, buf, len, false, ev) : SSE_MORE;
 }
 
+enum sse_result sse_reader_give_up(struct sse_reader *r, const char *buf, size_t len,
+                                   struct sse_event *ev)
+{
+    return len == 0 ? SSE_MORE : pass(r, buf, len, false, ev);
+}
+
 enum sse_result sse_reader_finish(struct sse_reader *r, const char *buf, size_t len,
                                   struct sse_event *ev)
 {

@@ -18,7 +18,7 @@
 
 #include "common/buf.h"
 
-enum { SSE_MAX_EVENT_BYTES = 1 << 20 };
+enum { SSE_MAX_EVENT_BYTES = 4 << 20 };
 
 struct sse_event {
     struct slice raw;  /* all bytes from the end of the previous event, blank line included */
@@ -56,6 +56,11 @@ void sse_reader_release(struct sse_reader *r);
  * the caller's bytes go. */
 enum sse_result sse_reader_next(struct sse_reader *r, const char *buf, size_t len,
                                 struct sse_event *ev);
+
+/* The caller has no room for the unfinished event that these bytes are (sse_reader_next returned
+ * SSE_MORE for them): hands them out as SSE_PASS, and the rest of the event likewise. */
+enum sse_result sse_reader_give_up(struct sse_reader *r, const char *buf, size_t len,
+                                   struct sse_event *ev);
 
 /* The stream ended with these bytes left (sse_reader_next returned SSE_MORE for them). SSE_MORE
  * when there are none; else SSE_EVENT with `incomplete` set (its data counts an unfinished last

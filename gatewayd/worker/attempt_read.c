@@ -18,6 +18,8 @@ enum {
     READS_PER_EVENT = 8,
     ERROR_BODY_MAX_BYTES = 1024 * 1024,
     DIRECT_READ_BYTES = 256 * 1024,
+    /* Of an unfinished event, whatever max_buffered says. */
+    EVENT_SMALL_BYTES = 4096,
 };
 
 /* ---- head ---- */
@@ -157,10 +159,12 @@ static void whole_complete(struct attempt *a, struct slice body)
 static bool keep_whole(struct attempt *a, struct slice data)
 {
     size_t max = a->res.status >= 300 ? ERROR_BODY_MAX_BYTES : a->in.max_bytes;
-    if (data.n > max - GW_MIN(max, a->in.len) || !worker_may_buffer(a->w, data.n) ||
-        buf_append(&a->in, data.p, data.n) < 0) {
-        attempt_finish(a, END_MALFORMED,
-                       "the answer is larger than max_response or the buffers are full");
+    if (data.n > max - GW_MIN(max, a->in.len)) {
+        attempt_finish(a, END_MALFORMED, "the answer is larger than max_response");
+        return false;
+    }
+    if (!worker_may_buffer(a->w, data.n) || buf_append(&a->in, data.p, data.n) < 0) {
+        attempt_finish(a, END_NO_BUFFER, "max_buffered is reached");
         return false;
     }
     worker_account(a->w, &a->in_held, a->in.cap);
@@ -307,6 +311,13 @@ static bool take_event(struct attempt *a, struct outgoing *o, const struct sse_e
     return out_pass(o, ev->raw);
 }
 
+/* An event that is too large is passed on unread: all of it counts as generated. */
+static bool take_unread(struct attempt *a, struct outgoing *o, const struct sse_event *ev)
+{
+    a->stream.output_bytes += ev->raw.n;
+    return out_pass(o, ev->raw);
+}
+
 /* Takes whole events off p; returns how many bytes they are. */
 static size_t take_events(struct attempt *a, struct outgoing *o, const char *p, size_t n, bool *ok)
 {
@@ -317,7 +328,7 @@ static size_t take_events(struct attempt *a, struct outgoing *o, const char *p, 
         enum sse_result res = sse_reader_next(&a->sse, p + used, n - used, &ev);
         if (res == SSE_MORE)
             break;
-        *ok = res == SSE_PASS ? out_pass(o, ev.raw) : take_event(a, o, &ev);
+        *ok = res == SSE_PASS ? take_unread(a, o, &ev) : take_event(a, o, &ev);
         used += ev.raw.n;
     }
     return used;
@@ -357,17 +368,17 @@ static bool send_on(struct attempt *a, struct slice out, bool last)
     struct req *r = a->req;
     bool ok = a->held.len == 0 || req_answer_stream(r, buf_slice(&a->held));
     a->held.len = 0;
+    r->inside_event = a->sse.passing;
     if (last)
         return ok && req_answer_stream_end(r, out);
     return ok && (out.n == 0 || req_answer_stream(r, out));
 }
 
-static struct slice out_bytes(struct outgoing *o)
+static bool out_bytes(struct outgoing *o, struct slice *out)
 {
-    if (o->stage->len == 0)
-        return slice_of(o->run, o->run_n);
-    (void)out_flush_run(o);
-    return buf_slice(o->stage);
+    bool ok = o->stage->len == 0 || out_flush_run(o);
+    *out = o->stage->len == 0 ? slice_of(o->run, o->run_n) : buf_slice(o->stage);
+    return ok;
 }
 
 enum stream_turn { STREAM_GOES_ON, STREAM_COMPLETE, STREAM_FAILED, STREAM_CUT };
@@ -388,8 +399,12 @@ static void stream_out(struct attempt *a, struct outgoing *o)
     bool committed = r->bytes_to_client > 0;
     /* An error before anything went out is another try's chance. */
     bool silent = !committed && (turn == STREAM_FAILED || turn == STREAM_CUT);
-    struct slice out = out_bytes(o);
+    struct slice out;
     bool ok = true;
+    if (!out_bytes(o, &out)) {
+        attempt_finish(a, END_NO_BUFFER, "out of memory");
+        return;
+    }
     if (turn == STREAM_COMPLETE)
         ok = send_on(a, out, true);
     else if (!silent && !hold_back(a, out))
@@ -425,6 +440,27 @@ static void take_unfinished(struct attempt *a, struct outgoing *o, const char *p
     o->stage->len = staged;
 }
 
+/* With max_buffered reached only a small event still waits for its end; of a larger one the client
+ * gets what there is. */
+static size_t take_what_has_no_room(struct attempt *a, struct outgoing *o, const char *p, size_t n,
+                                    bool *ok)
+{
+    struct sse_event ev;
+    size_t more = n - GW_MIN(n, a->in_held);
+    if (n <= EVENT_SMALL_BYTES || worker_may_buffer(a->w, more) ||
+        sse_reader_give_up(&a->sse, p, n, &ev) != SSE_PASS)
+        return 0;
+    *ok = take_unread(a, o, &ev);
+    return n;
+}
+
+static void account_unfinished(struct attempt *a)
+{
+    if (a->in.cap > EVENT_SMALL_BYTES && a->in.cap / 2 > a->in.len)
+        buf_trim(&a->in);
+    worker_account(a->w, &a->in_held, a->in.cap);
+}
+
 /* p is the worker's scratch: the framing is taken out in place. */
 static void feed_stream(struct attempt *a, char *p, size_t n)
 {
@@ -444,6 +480,8 @@ static void feed_stream(struct attempt *a, char *p, size_t n)
     }
     o.stage->len = 0;
     size_t used = take_events(a, &o, from, n_data, &ok);
+    if (ok && step == HTTP_BODY_MORE)
+        used += take_what_has_no_room(a, &o, from + used, n_data - used, &ok);
     if (!ok) {
         attempt_finish(a, END_MALFORMED, "an event is too long");
         return;
@@ -465,10 +503,8 @@ static void feed_stream(struct attempt *a, char *p, size_t n)
     stream_out(a, &o);
     if (!over && kept && a->state == ATTEMPT_STREAM)
         buf_consume(&a->in, used);
-    if (a->state == ATTEMPT_STREAM && a->in.len == 0 && a->in.cap > 4096)
-        buf_release(&a->in);
     if (a->state == ATTEMPT_STREAM)
-        worker_account(a->w, &a->in_held, a->in.cap);
+        account_unfinished(a);
 }
 
 /* ---- the socket ---- */

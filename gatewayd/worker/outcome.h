@@ -52,7 +52,8 @@ enum charge_rule {
     X(CLIENT_GONE_UNSENT, RETRY_NEVER, CHARGE_NOTHING, "client gone before anything was sent")     \
     X(DRAINED, RETRY_NEVER, CHARGE_COUNTED, "this worker had to stop")                             \
     /* The gateway's own want: no target would fare better. */                                     \
-    X(NO_SOCKET, RETRY_NEVER, CHARGE_NOTHING, "no descriptor or memory for a connection")
+    X(NO_SOCKET, RETRY_NEVER, CHARGE_NOTHING, "no descriptor or memory for a connection")          \
+    X(NO_BUFFER, RETRY_NEVER, CHARGE_COUNTED, "no room left for the answer")
 
 enum attempt_end {
 #define X(id, retry, charge, text) END_##id,

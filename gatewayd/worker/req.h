@@ -134,6 +134,7 @@ struct req {
     bool answer_complete; /* all of it has been handed to the connection */
     bool client_gone;
     bool streamed;
+    bool inside_event;    /* what the client has of the stream ends in the middle of an event */
     bool error_passed_on; /* the provider's own error event has gone to the client */
     int64_t bytes_to_client, bytes_from_client;
     int64_t first_byte_us; /* to the client */

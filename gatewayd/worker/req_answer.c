@@ -165,6 +165,9 @@ void req_answer_break(struct req *r)
     struct dialect_error e = {
         .message = slice_str(r->detail), .type = "server_error", .code = r->code};
     buf_init(&b, 4096);
+    /* An event that was cut ends as a broken one, so that ours isn't part of it. */
+    if (r->inside_event && buf_append(&b, "\n\n", 2) < 0)
+        return;
     if (dialect_openai.write_stream_error(&b, &e) == 0)
         send_stream(r, buf_slice(&b), false);
     buf_release(&b);
@@ -206,6 +209,7 @@ static void fail_with(struct req *r, const struct attempt *a)
                  attempt_end_text(a->end));
         break;
     case END_NO_SOCKET:
+    case END_NO_BUFFER:
         req_fail(r, 503, "overloaded", "the gateway has %s, try again", attempt_end_text(a->end));
         break;
     case END_DRAINED:
@@ -306,7 +310,7 @@ static void after_failure(struct req *r, const struct attempt *a)
     else if (r->client_gone)
         req_set_state(r, REQ_SETTLE);
     else if (r->streamed || a->end == END_TOTAL_TIMEOUT || a->end == END_DRAINED ||
-             a->end == END_NO_SOCKET)
+             a->end == END_NO_SOCKET || a->end == END_NO_BUFFER)
         fail_with(r, a);
     else if (distinct_targets_failed(r) || r->n_rate_limited == r->n_failed)
         fail_exhausted(r);

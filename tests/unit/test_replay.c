@@ -371,6 +371,18 @@ static void do_buffered(void)
         give_up("up to %zu bytes were buffered", world.buffered_peak);
 }
 
+static void do_buffered_now(void)
+{
+    if ((int64_t)world.w->buffered_bytes > arg_number(1))
+        give_up("%zu bytes are buffered", world.w->buffered_bytes);
+}
+
+static void do_stage(void)
+{
+    buf_release(&world.w->stage);
+    buf_init(&world.w->stage, (size_t)arg_number(1));
+}
+
 /* ---- statements of a connection ---- */
 
 static struct peer *who;
@@ -698,6 +710,8 @@ static const struct {
         {"ledger", do_ledger},
         {"log", do_log},
         {"buffered-peak", do_buffered},
+        {"buffered", do_buffered_now},
+        {"stage", do_stage},
 },
   of_peer[] = {
       {"sends", do_sends},
