@@ -38,6 +38,8 @@ uint32_t openai_error_object(const struct json_doc *d);
 /* Reads a `usage` value; what was read before is in out and is what a stream must not fall behind.
  */
 void openai_read_usage(const struct json_doc *d, uint32_t usage, struct dialect_usage *out);
+/* `usage` is there more than once: which of them counts can't be known. */
+void openai_usage_is_odd(struct dialect_usage *out);
 /* Decoded bytes of generated text in a choice of a whole answer or of a chunk. */
 uint64_t openai_choice_bytes(const struct json_doc *d, uint32_t choice);
 /* Copies a string value; leaves the name alone if it is no string, empty or too long. */

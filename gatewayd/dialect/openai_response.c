@@ -27,29 +27,46 @@ static bool is_given(const struct json_doc *d, uint32_t v)
     return v != JSON_NONE && !json_is_null(d, v);
 }
 
+/* The value of a member, JSON_NONE without one; *twice is set where the name is there again. */
+static uint32_t only_member(const struct json_doc *d, uint32_t object, struct slice name,
+                            bool *twice)
+{
+    bool more = false;
+    uint32_t v = json_get_unique(d, object, name, &more);
+    *twice |= more;
+    return v;
+}
+
 /* The members of CompletionUsage in the API reference. DeepSeek gives cached tokens as
  * prompt_cache_hit_tokens beside the others; embeddings have no completion_tokens. */
 static bool read_counts(const struct json_doc *d, uint32_t usage, struct dialect_usage *u)
 {
-    uint32_t input = json_get_lit(d, usage, "prompt_tokens");
-    uint32_t output = json_get_lit(d, usage, "completion_tokens");
-    uint32_t total = json_get_lit(d, usage, "total_tokens");
-    uint32_t in_details = json_get_lit(d, usage, "prompt_tokens_details");
-    uint32_t out_details = json_get_lit(d, usage, "completion_tokens_details");
-    uint32_t cached = json_get_lit(d, in_details, "cached_tokens");
+    bool twice = false;
+    uint32_t input = only_member(d, usage, SLICE_LIT("prompt_tokens"), &twice);
+    uint32_t output = only_member(d, usage, SLICE_LIT("completion_tokens"), &twice);
+    uint32_t total = only_member(d, usage, SLICE_LIT("total_tokens"), &twice);
+    uint32_t in_details = only_member(d, usage, SLICE_LIT("prompt_tokens_details"), &twice);
+    uint32_t out_details = only_member(d, usage, SLICE_LIT("completion_tokens_details"), &twice);
+    uint32_t cached = only_member(d, in_details, SLICE_LIT("cached_tokens"), &twice);
+    uint32_t reasoning = only_member(d, out_details, SLICE_LIT("reasoning_tokens"), &twice);
     if (!is_given(d, cached))
-        cached = json_get_lit(d, usage, "prompt_cache_hit_tokens");
-    if (!is_given(d, input) || (!is_given(d, output) && !is_given(d, total)))
+        cached = only_member(d, usage, SLICE_LIT("prompt_cache_hit_tokens"), &twice);
+    if (twice || !is_given(d, input) || (!is_given(d, output) && !is_given(d, total)))
         return false;
     if (!read_tokens(d, input, &u->input_tokens) || !read_tokens(d, output, &u->output_tokens) ||
         !read_tokens(d, total, &u->total_tokens) || !read_tokens(d, cached, &u->cached_tokens) ||
-        !read_tokens(d, json_get_lit(d, out_details, "reasoning_tokens"), &u->reasoning_tokens))
+        !read_tokens(d, reasoning, &u->reasoning_tokens))
         return false;
     if (!is_given(d, output))
         u->output_tokens = u->total_tokens - u->input_tokens;
     if (!is_given(d, total))
         u->total_tokens = -1;
     return u->output_tokens >= 0 && u->cached_tokens <= u->input_tokens;
+}
+
+void openai_usage_is_odd(struct dialect_usage *out)
+{
+    *out = (struct dialect_usage){.flags = USAGE_ODD, .total_tokens = -1};
 }
 
 void openai_read_usage(const struct json_doc *d, uint32_t usage, struct dialect_usage *out)
@@ -62,7 +79,7 @@ void openai_read_usage(const struct json_doc *d, uint32_t usage, struct dialect_
     if (out->flags & USAGE_PRESENT)
         behind = u.input_tokens < out->input_tokens || u.output_tokens < out->output_tokens;
     if (!sane || behind) {
-        *out = (struct dialect_usage){.flags = USAGE_ODD, .total_tokens = -1};
+        openai_usage_is_odd(out);
         return;
     }
     if (u.input_tokens == 0 && u.output_tokens == 0)
@@ -165,7 +182,10 @@ int openai_read_response(struct json_doc *d, struct slice body, enum dialect_op 
     openai_copy_name(d, model, &out->model);
     if (json_type(d, model) == JSON_STRING)
         out->model_value = openai_span(d, model);
-    openai_read_usage(d, json_get_lit(d, JSON_ROOT, "usage"), &out->usage);
+    bool twice = false;
+    openai_read_usage(d, only_member(d, JSON_ROOT, SLICE_LIT("usage"), &twice), &out->usage);
+    if (twice)
+        openai_usage_is_odd(&out->usage);
     if (op != DIALECT_EMBEDDINGS)
         read_choices(d, json_get_lit(d, JSON_ROOT, "choices"), out);
     return 0;

@@ -21,19 +21,23 @@ void openai_stream_init(struct dialect_stream *s, enum dialect_op op, bool usage
 
 struct chunk {
     uint32_t id, model, choices, usage;
+    bool usage_twice; /* with counts in any of them */
 };
 
 /* One run over the members instead of a look-up each: this is done for every event. */
 static struct chunk read_chunk(const struct json_doc *d)
 {
-    struct chunk c = {JSON_NONE, JSON_NONE, JSON_NONE, JSON_NONE};
+    struct chunk c = {JSON_NONE, JSON_NONE, JSON_NONE, JSON_NONE, false};
+    bool counts = false;
     json_foreach_member(d, JSON_ROOT, k)
     {
         if (json_str_eq_lit(d, k, "choices"))
             c.choices = k + 1;
-        else if (json_str_eq_lit(d, k, "usage"))
+        else if (json_str_eq_lit(d, k, "usage")) {
+            counts |= !json_is_null(d, k + 1);
+            c.usage_twice = c.usage != JSON_NONE && counts;
             c.usage = k + 1;
-        else if (json_str_eq_lit(d, k, "id"))
+        } else if (json_str_eq_lit(d, k, "id"))
             c.id = k + 1;
         else if (json_str_eq_lit(d, k, "model"))
             c.model = k + 1;
@@ -113,7 +117,10 @@ enum dialect_verdict openai_stream_event(struct dialect_stream *s, struct json_d
     if (s->model.n == 0)
         openai_copy_name(d, c.model, &s->model);
     read_choices(s, d, c.choices);
-    openai_read_usage(d, c.usage, &s->usage);
+    if (c.usage_twice)
+        openai_usage_is_odd(&s->usage);
+    else
+        openai_read_usage(d, c.usage, &s->usage);
     if (s->failed != was_failed)
         return DIALECT_PASS;
     if (s->usage_injected && c.usage != JSON_NONE && take_out_usage(d, &c, cuts))

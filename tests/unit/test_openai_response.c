@@ -134,6 +134,28 @@ static void test_stream_errors(void **state)
     assert_int_equal(s.fault, DIALECT_FAULT_OVERLOADED);
 }
 
+static void test_usage_given_twice(void **state)
+{
+    static const char *const bodies[] = {
+        "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2},"
+        "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":900}}",
+        "{\"usage\":null,\"us\\u0061ge\":{\"prompt_tokens\":3,\"completion_tokens\":2}}",
+        "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"completion_tokens\":900}}",
+        "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"prompt_tokens_details\":"
+        "{\"cached_tokens\":1,\"cached_tokens\":2}}}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        struct dialect_response r;
+        struct dialect_stream s;
+        print_message("%s\n", bodies[i]);
+        assert_int_equal(openai->read_response(&doc, slice_str(bodies[i]), DIALECT_CHAT, &r), 0);
+        assert_int_equal(r.usage.flags, USAGE_ODD);
+        openai->stream_init(&s, DIALECT_CHAT, false);
+        feed(&s, bodies[i]);
+        assert_int_equal(s.usage.flags, USAGE_ODD);
+    }
+}
+
 static void test_stream_usage_that_decreases(void **state)
 {
     struct dialect_stream s;
@@ -310,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_answer),
         cmocka_unit_test(test_usage_values),
+        cmocka_unit_test(test_usage_given_twice),
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_stream_errors),
         cmocka_unit_test(test_stream_usage_that_decreases),
