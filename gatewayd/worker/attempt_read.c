@@ -88,6 +88,13 @@ static bool choose_way(struct attempt *a)
     return true;
 }
 
+/* Whoever asked for a stream waits for no silent provider, whatever form its answer has. A whole
+ * answer that was asked for may take as long as it takes, within the model's timeout. */
+static void arm_idle(struct attempt *a)
+{
+    worker_arm(a->w, &a->timer, a->last_read_us + a->cand->model->idle_timeout_us);
+}
+
 /* Returns how much of p was the head, 0 if more is needed or the attempt has ended. */
 static size_t feed_head(struct attempt *a, const char *p, size_t n)
 {
@@ -116,6 +123,8 @@ static size_t feed_head(struct attempt *a, const char *p, size_t n)
     } else {
         a->first_byte_us = a->last_read_us;
         worker_cancel(a->w, &a->timer);
+        if (a->req->ask.stream)
+            arm_idle(a);
     }
     return body_at;
 }
@@ -621,6 +630,8 @@ static bool read_once(struct attempt *a, bool *full)
         return false;
     }
     a->last_read_us = clock_mono_us();
+    if (a->state == ATTEMPT_WHOLE && a->req->ask.stream)
+        arm_idle(a);
     *full = n == room;
     if (direct)
         feed_direct(a, p, n);
