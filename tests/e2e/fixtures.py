@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from certs import Authority
-from gateway import KEY, PROVIDER_SECRET, Gateway, build_dir, has_ledger
+from gateway import KEY, PROVIDER_SECRET, Gateway, build_dir
 from mock import Mock
 from reconcile import reconcile
 
@@ -84,7 +84,7 @@ def check_after(gateways, mocks, no_reconcile):
                if gateway.process is not None and gateway.process.poll() is None and gateway.is_ready()]
     for gateway in running:
         gateway.wait_idle()
-    if running and len(running) == len(gateways) and has_ledger() and not no_reconcile:
+    if running and len(running) == len(gateways) and not no_reconcile:
         reconcile(running, mocks)
     for gateway in running:
         gateway.stop()

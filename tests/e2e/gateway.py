@@ -1,7 +1,6 @@
 """gatewayd as a process under test: its directories, its INI, its life, and what it says."""
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -10,8 +9,6 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
-
-import pytest
 
 from client import Connection, request_bytes
 from ports import free_port
@@ -255,15 +252,7 @@ class Gateway:
         return made["id"], made["key"]
 
     def ledger(self):
-        if not has_ledger():
-            pytest.skip("this gwctl has no ledger command")
-        out = self.gwctl("ledger", "--json").stdout
-        try:
-            records = json.loads(out)
-        except json.JSONDecodeError:
-            return [json.loads(line) for line in out.splitlines()]
-        return records["records"] if isinstance(records, dict) and "records" in records else \
-            records if isinstance(records, list) else [records]
+        return self.gwctl_json("ledger")["records"]
 
     def ledger_of(self, request_id):
         return [record for record in self.ledger() if record["request_id"] == request_id]
@@ -354,12 +343,6 @@ class Gateway:
 def chat_body(model=MODEL, **members):
     members.setdefault("messages", [{"role": "user", "content": "Say hello."}])
     return json.dumps({"model": model, **members}).encode()
-
-
-@functools.cache
-def has_ledger():
-    said = subprocess.run([build_dir() / "gwctl", "help"], capture_output=True, text=True).stdout
-    return re.search(r"^  ledger\b", said, re.M) is not None
 
 
 def children_of(pid):
