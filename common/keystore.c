@@ -466,6 +466,19 @@ static enum store_err finish(struct store_txn *t, enum store_err err, struct err
     return err;
 }
 
+bool keystore_tags_valid(struct slice tags)
+{
+    for (size_t i = 0; i < tags.n; i++)
+        if ((unsigned char)tags.p[i] < 0x20 || tags.p[i] == 0x7f)
+            return false;
+    for (struct slice rest = tags; rest.p && tags.n;) {
+        struct slice value = slice_split(&rest, ','), name = slice_split(&value, '=');
+        if (slice_trim(name).n == 0 || slice_trim(value).n == 0)
+            return false;
+    }
+    return true;
+}
+
 enum store_err keystore_create(struct store *s, const struct keystore_actor *by,
                                struct keystore_record *in, struct errbuf *e)
 {

@@ -99,6 +99,9 @@ struct keystore_actor {
 GW_MUSTUSE enum store_err keystore_create(struct store *s, const struct keystore_actor *by,
                                           struct keystore_record *in, struct errbuf *e);
 
+/* "a=b,c=d": each a name, '=' and a value, neither with a comma or control character; or empty. */
+bool keystore_tags_valid(struct slice tags);
+
 enum keystore_field {
     KEYSTORE_F_NAME = 1 << 0,
     KEYSTORE_F_TEAM = 1 << 1,

@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/conf.h"
 #include "gwctl/client.h"
+#include "gwctl/offline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -132,6 +133,10 @@ static int connect_client(struct ctl *ctl)
     if (ctl->client)
         return CTL_DONE;
     int rc = find_daemon(ctl);
+    struct errbuf e;
+    if (rc == CTL_DONE && !ctl->socket_path && client_check_url(ctl->url, &e) < 0)
+        return ctl_usage(ctl, "--url %s: %s; expected http://HOST:PORT or https://HOST:PORT",
+                         ctl->url, e.msg);
     bool has_token = rc == CTL_DONE && !ctl->socket_path && ctl->token_file;
     if (has_token)
         rc = read_token(ctl, token);
@@ -143,28 +148,50 @@ static int connect_client(struct ctl *ctl)
 
 /* ---- what came back ---- */
 
-static int say_unreachable(struct ctl *ctl, enum client_result r, const struct errbuf *e)
+static void say_down(struct ctl *ctl)
 {
     const char *where = ctl->socket_path ? ctl->socket_path : ctl->url;
     struct stat st;
-    switch (r) {
-    case CLIENT_DOWN:
-        fprintf(ctl->err,
-                "gwctl: gatewayd is not running: %s %s (known from %s)\n"
+    fprintf(ctl->err, "gwctl: gatewayd is not running: %s %s (known from %s)\n",
+            ctl->socket_path && stat(where, &st) < 0 ? "there is no socket" : "nobody answers at",
+            where, ctl->found_by);
+}
+
+/* Nobody answers: the state itself may, but only to those who ask. */
+static int call_offline(struct ctl *ctl, const char *method, const char *path, struct ctl_answer *a,
+                        long *status)
+{
+    char *why = NULL;
+    size_t n = 0;
+    FILE *err = ctl->err;
+    ctl->err = open_memstream(&why, &n);
+    GW_REQUIRE(ctl->err != NULL);
+    int rc = offline_call(ctl, method, path, a, status);
+    fclose(ctl->err);
+    ctl->err = err;
+    if (rc == CTL_DONE && !ctl->offline) {
+        fprintf(err, "gwctl: gatewayd is not running; this is read from its state\n");
+        ctl->offline = true;
+    } else if (rc != CTL_DONE) {
+        say_down(ctl);
+        fprintf(err,
                 "       start it with `systemctl start gatewayd`, or say where it is with "
-                "--socket, --url or -c FILE\n",
-                ctl->socket_path && stat(where, &st) < 0 ? "there is no socket"
-                                                         : "nobody answers at",
-                where, ctl->found_by);
-        return CTL_DOWN;
-    case CLIENT_DENIED:
+                "--socket, --url or -c FILE\n%s",
+                why);
+    }
+    free(why);
+    return rc;
+}
+
+static int say_unreachable(struct ctl *ctl, enum client_result r, const struct errbuf *e)
+{
+    const char *where = ctl->socket_path ? ctl->socket_path : ctl->url;
+    if (r == CLIENT_DENIED)
         return ctl_fail(ctl,
                         "%s: permission denied; be root, the daemon's own user, or a member of the "
                         "group named in [admin] group",
                         where);
-    default:
-        return ctl_fail(ctl, "%s: %s", where, e->msg);
-    }
+    return ctl_fail(ctl, "%s: %s", where, e->msg);
 }
 
 static void say_text(struct ctl *ctl, const struct json_doc *d, uint32_t v, const char *head)
@@ -210,8 +237,12 @@ int ctl_call_quiet(struct ctl *ctl, const char *method, const char *path, const 
         return rc;
     a->body.len = 0;
     enum client_result r = client_call(ctl->client, method, path, body, &status, &a->body, &e);
-    if (r != CLIENT_OK)
-        return say_unreachable(ctl, r, &e);
+    if (r == CLIENT_DOWN)
+        rc = call_offline(ctl, method, path, a, &status);
+    else if (r != CLIENT_OK)
+        rc = say_unreachable(ctl, r, &e);
+    if (rc != CTL_DONE)
+        return rc;
     if (json_parse(&a->doc, a->body.data ? a->body.data : "", a->body.len) < 0)
         return ctl_fail(ctl,
                         "%s did not answer with JSON (HTTP %ld): is that gatewayd's admin API?",

@@ -19,6 +19,24 @@ struct client {
     char *socket_path;
 };
 
+int client_check_url(const char *url, struct errbuf *e)
+{
+    CURLU *u = curl_url();
+    char *scheme = NULL;
+    GW_REQUIRE(u != NULL);
+    CURLUcode rc = curl_url_set(u, CURLUPART_URL, url, 0);
+    if (rc == CURLUE_OK)
+        rc = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
+    int result = 0;
+    if (rc != CURLUE_OK)
+        result = err_set(e, "%s", curl_url_strerror(rc));
+    else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+        result = err_set(e, "gatewayd doesn't speak %s", scheme);
+    curl_free(scheme);
+    curl_url_cleanup(u);
+    return result;
+}
+
 struct client *client_new(const char *socket_path, const char *url, const char *token)
 {
     struct client *c = gw_xcalloc(1, sizeof(*c));

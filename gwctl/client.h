@@ -17,6 +17,9 @@ enum client_result {
     CLIENT_FAILED, /* anything else */
 };
 
+/* Whether it is an http:// or https:// URL with a host. */
+GW_MUSTUSE int client_check_url(const char *url, struct errbuf *e);
+
 /* socket_path or url (the other NULL). The token is sent as a bearer token; NULL: none. */
 struct client *client_new(const char *socket_path, const char *url, const char *token);
 void client_free(struct client *c);

@@ -4,6 +4,7 @@
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/crypto.h"
+#include "common/keystore.h"
 #include "common/when.h"
 #include "gwctl/table.h"
 
@@ -127,6 +128,14 @@ static int put_metadata(struct ctl *ctl, struct json_writer *w, const char *text
     return rc;
 }
 
+static int put_tags(struct ctl *ctl, struct json_writer *w, const char *text)
+{
+    if (!keystore_tags_valid(slice_str(text)))
+        return ctl_usage(ctl, "--tags %s: expected NAME=VALUE,NAME=VALUE, or \"\" for none", text);
+    jw_str(w, slice_str(text));
+    return CTL_DONE;
+}
+
 static int put_fields(struct ctl *ctl, struct json_writer *w)
 {
     int rc = CTL_DONE;
@@ -141,6 +150,8 @@ static int put_fields(struct ctl *ctl, struct json_writer *w)
             rc = put_expires(ctl, w, v);
         else if (strcmp(f->name, "--metadata") == 0)
             rc = put_metadata(ctl, w, v);
+        else if (strcmp(f->name, "--tags") == 0)
+            rc = put_tags(ctl, w, v);
         else
             jw_str(w, slice_str(v));
     }

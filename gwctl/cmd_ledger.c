@@ -76,6 +76,7 @@ static int verify(struct ctl *ctl)
         {"first", "first_seq", COLUMN_NUMBER, NULL},
         {"last", "last_seq", COLUMN_NUMBER, NULL},
         {"days", "days", COLUMN_NUMBER, NULL},
+        {"of them unpriced", "unpriced", COLUMN_NUMBER, NULL},
         {"cost", "cost_nusd", COLUMN_MONEY, NULL},
         {"hash of the last", "head", COLUMN_TEXT, NULL},
     };
@@ -147,6 +148,7 @@ int ctl_ledger(struct ctl *ctl)
         {"TRY", "attempt", COLUMN_NUMBER, NULL},
         {"STATE", "state", COLUMN_STATE, NULL},
         {"KEY", "key", COLUMN_TEXT, NULL},
+        {"KEY NAME", "key_name", COLUMN_TEXT, ""},
         {"MODEL", "model", COLUMN_TEXT, NULL},
         {"PROVIDER", "provider", COLUMN_TEXT, NULL},
         {"HTTP", "http_status", COLUMN_NUMBER, ""},

@@ -12,15 +12,14 @@
 #define GW_KEEPER_ADMIN_H
 
 #include "common/json.h"
+#include "common/report.h"
 #include "gatewayd/keeper/admin_route.h"
 #include "gatewayd/keeper/keeper.h"
 
 enum {
     ADMIN_MAX_CONNECTIONS = 128,
     ADMIN_MAX_BODY_BYTES = 2 * 1024 * 1024,
-    ADMIN_MAX_ANSWER_BYTES = 16 * 1024 * 1024,
     ADMIN_MAX_JSON_TOKENS = 256 * 1024,
-    ADMIN_PAGE_MAX = 1000,
 };
 
 struct admin_conn;
@@ -37,25 +36,20 @@ struct admin_call {
     char who[ADMIN_WHO_BYTES];
     struct buf target; /* owns the normalised path and the query */
     struct slice param[ADMIN_PARAMS_MAX];
-    struct slice query;
     struct buf body;
     struct json_doc doc;          /* of the body, from admin_body() on */
     struct conf_entries *entries; /* config diff: owned, the older side */
     uint64_t entries_generation;
     bool pending;
 
-    uint16_t status;
-    bool is_text;           /* out is text that the handler wrote, not JSON of w */
+    struct report report;   /* its answer */
+    bool is_text;           /* report.out is text that the handler wrote, not JSON */
     uint32_t retry_after_s; /* 0: no such header */
     char allow[64];         /* of 405 */
-    struct buf out;
-    struct json_writer w;
 };
 
 /* Begins the answer (200) and returns the writer with an open object; the server closes it. */
 struct json_writer *admin_json(struct admin_call *call);
-/* "name": a wall-clock time by RFC 3339, or null for 0: never. */
-void admin_put_time(struct json_writer *w, const char *name, int64_t wall_us);
 /* Answers {"error":{"message","code"}} instead of whatever was begun. The message says what, where
  * and what to do. */
 void admin_error(struct admin_call *call, uint16_t status, const char *code, const char *fmt, ...)
@@ -69,12 +63,6 @@ void admin_call_on_reader(struct admin_call *call, admin_handler_fn fn);
 /* The body's object, parsed. -1: it isn't one, and the error is answered already. An empty body is
  * an empty object. */
 GW_MUSTUSE int admin_body(struct admin_call *call);
-/* A query parameter, decoded into out (at most cap - 1 bytes, NUL-terminated). False: not there.
- * What doesn't fit or is malformed counts as not there. */
-bool admin_query(const struct admin_call *call, const char *name, char *out, size_t cap);
-/* An unsigned number between min and max, `dflt` where absent. -1: malformed, answered already. */
-GW_MUSTUSE int admin_query_u64(struct admin_call *call, const char *name, uint64_t dflt,
-                               uint64_t min, uint64_t max, uint64_t *out);
 
 /* ---- the server ---- */
 

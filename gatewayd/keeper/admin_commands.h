@@ -22,27 +22,26 @@ void admin_reload(struct admin_call *call);
 void admin_drain(struct admin_call *call);
 void admin_resume(struct admin_call *call);
 
-/* admin_config.c */
+/* admin_reports.c */
 void admin_config_show(struct admin_call *call);
 void admin_config_diff(struct admin_call *call);
 void admin_config_history(struct admin_call *call);
 void admin_config_check(struct admin_call *call);
 
-/* admin_keys.c */
 void admin_keys_list(struct admin_call *call);
+void admin_keys_show(struct admin_call *call);
+void admin_audit_list(struct admin_call *call);
+void admin_usage(struct admin_call *call);
+void admin_ledger_list(struct admin_call *call);
+void admin_ledger_verify(struct admin_call *call);
+
+/* admin_keys.c */
 void admin_keys_create(struct admin_call *call);
 void admin_keys_import(struct admin_call *call);
-void admin_keys_show(struct admin_call *call);
 void admin_keys_update(struct admin_call *call);
 void admin_keys_delete(struct admin_call *call);
 void admin_keys_enable(struct admin_call *call);
 void admin_keys_disable(struct admin_call *call);
 void admin_keys_rotate(struct admin_call *call);
-void admin_audit_list(struct admin_call *call);
-
-/* admin_ledger.c */
-void admin_usage(struct admin_call *call);
-void admin_ledger_list(struct admin_call *call);
-void admin_ledger_verify(struct admin_call *call);
 
 #endif

@@ -68,7 +68,7 @@ static void answer(struct admin_call *call, enum ipc_verb verb, bool ok, const c
                                     ? "the configuration was not taken; the one before stays active"
                                     : "the master refused"));
         jw_object_end(w);
-        call->status = 409;
+        call->report.status = 409;
     }
     log_info("admin command", LOG_S("who", call->who), LOG_S("what", ipc_verb_name(verb)),
              LOG_B("ok", ok), LOG_U("generation", generation));

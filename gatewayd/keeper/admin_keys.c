@@ -1,7 +1,7 @@
 /*
- * admin_keys.c: virtual keys and the audit trail.
+ * admin_keys.c: changes of virtual keys.
  *
- * Keys that the INI declares are shown with the others and changed by nobody but the INI. The text
+ * Keys that the INI declares are changed by nobody but the INI. The text
  * of a key is in the answer to create and rotate, and nowhere else. Changes run on the writer
  * thread, one after the other; each is one LMDB transaction that holds its audit record.
  */
@@ -25,101 +25,8 @@ enum {
     /* Shorter texts can be guessed; an import that is refused here is refused as a whole. */
     IMPORT_KEY_MIN_BYTES = 8,
     IMPORT_KEY_MAX_BYTES = 512,
-    DEFAULT_PAGE = 200,
 };
 static const int64_t GRACE_MAX_US = INT64_C(30) * 86400 * 1000000;
-
-/* ---- writing out ---- */
-
-static void put_lines(struct json_writer *w, const char *name, struct slice text)
-{
-    jw_key(w, slice_str(name));
-    jw_array(w);
-    for (struct slice rest = text; rest.p && text.n;)
-        jw_str(w, slice_split(&rest, '\n'));
-    jw_array_end(w);
-}
-
-static void put_text(struct json_writer *w, const char *name, struct slice s)
-{
-    jw_key(w, slice_str(name));
-    if (s.n)
-        jw_str(w, s);
-    else
-        jw_null(w);
-}
-
-static void put_state(struct json_writer *w, bool enabled, int64_t expires_us)
-{
-    bool expired = expires_us && expires_us <= clock_wall_us();
-    jw_member_str(w, "state", slice_str(!enabled ? "disabled" : expired ? "expired" : "enabled"));
-}
-
-static void put_digests(struct json_writer *w, const struct keystore_record *r)
-{
-    char hex[CRYPTO_SHA256_HEX + 1];
-    for (uint32_t i = 0; i < r->digest_count; i++) {
-        crypto_hex(r->digests[i].sha256, CRYPTO_SHA256_BYTES, hex);
-        if (i == 0) {
-            jw_member_str(w, "sha256", slice_str(hex));
-            continue;
-        }
-        if (i == 1)
-            jw_member_array(w, "rotated");
-        jw_object(w);
-        jw_member_str(w, "sha256", slice_str(hex));
-        admin_put_time(w, "valid_until", r->digests[i].valid_until_us);
-        jw_object_end(w);
-    }
-    if (r->digest_count > 1)
-        jw_array_end(w);
-}
-
-static void put_members(struct json_writer *w, const struct keystore_record *r)
-{
-    jw_member_str(w, "id", slice_str(r->id));
-    jw_member_str(w, "name", r->name);
-    put_state(w, !r->disabled, r->expires_us);
-    put_text(w, "team", r->team);
-    put_text(w, "customer", r->customer);
-    put_lines(w, "models", r->models);
-    put_text(w, "tags", r->tags);
-    if (r->metadata.n)
-        jw_member_raw(w, "metadata", r->metadata);
-    admin_put_time(w, "expires", r->expires_us);
-    admin_put_time(w, "created", r->created_us);
-    admin_put_time(w, "updated", r->updated_us);
-    jw_member_u64(w, "version", r->version);
-    put_digests(w, r);
-}
-
-static void put_record(struct json_writer *w, const struct keystore_record *r)
-{
-    jw_object(w);
-    jw_member_str(w, "source", SLICE_LIT("api"));
-    put_members(w, r);
-    jw_object_end(w);
-}
-
-static void put_declared_members(struct json_writer *w, const struct conf_key *k)
-{
-    char hex[CRYPTO_SHA256_HEX + 1], place[1024];
-    crypto_hex(k->sha256, CRYPTO_SHA256_BYTES, hex);
-    snprintf(place, sizeof(place), "%.*s:%u", SLICE_FMT(k->file), k->line);
-    jw_member_str(w, "source", SLICE_LIT("ini"));
-    jw_member_str(w, "declared_at", slice_str(place));
-    jw_member_null(w, "id");
-    jw_member_str(w, "name", k->name);
-    put_state(w, k->enabled, k->expires_us);
-    put_text(w, "team", k->team ? k->team->name : slice_of(NULL, 0));
-    put_text(w, "customer", k->team ? k->team->customer : slice_of(NULL, 0));
-    jw_member_array(w, "models");
-    for (uint32_t i = 0; i < k->models.n; i++)
-        jw_str(w, k->models.v[i]);
-    jw_array_end(w);
-    admin_put_time(w, "expires", k->expires_us);
-    jw_member_str(w, "sha256", slice_str(hex));
-}
 
 /* ---- answering for the store ---- */
 
@@ -280,6 +187,17 @@ static int take_team(struct admin_call *call, struct fields *f, uint32_t v)
     return -1;
 }
 
+static int take_tags(struct admin_call *call, struct fields *f, uint32_t v)
+{
+    if (take_str(call, f, v, "tags", &f->r.tags) < 0)
+        return -1;
+    if (keystore_tags_valid(f->r.tags))
+        return 0;
+    admin_error(call, 400, "bad_field", "tags: expected NAME=VALUE,NAME=VALUE, got \"%.*s\"",
+                SLICE_FMT(f->r.tags));
+    return -1;
+}
+
 static int take_disabled(struct admin_call *call, struct fields *f, uint32_t v)
 {
     if (json_bool(&call->doc, v, &f->r.disabled) == 0)
@@ -304,7 +222,7 @@ static int take_member(struct admin_call *call, struct fields *f, uint32_t k, bo
     else if (json_str_eq_lit(d, k, "models"))
         bit = KEYSTORE_F_MODELS, rc = take_models(call, f, v);
     else if (json_str_eq_lit(d, k, "tags"))
-        bit = KEYSTORE_F_TAGS, rc = take_str(call, f, v, "tags", &f->r.tags);
+        bit = KEYSTORE_F_TAGS, rc = take_tags(call, f, v);
     else if (json_str_eq_lit(d, k, "metadata"))
         bit = KEYSTORE_F_METADATA, rc = take_metadata(call, f, v);
     else if (json_str_eq_lit(d, k, "expires"))
@@ -370,11 +288,9 @@ static int create_one(struct admin_call *call, struct fields *f)
 
 static void show_one(struct admin_call *call, const struct keystore_record *r, const char *text)
 {
-    struct json_writer *w = admin_json(call);
-    jw_member_str(w, "source", SLICE_LIT("api"));
-    put_members(w, r);
+    report_key(&call->report, r);
     if (text)
-        jw_member_str(w, "key", slice_str(text));
+        jw_member_str(&call->report.w, "key", slice_str(text));
 }
 
 /* An import may bring what has expired; nobody makes such a key on purpose. */
@@ -397,7 +313,7 @@ void admin_keys_create(struct admin_call *call)
     if (take_fields(call, f, JSON_ROOT, false) == 0 && check_not_over(call, f) == 0 &&
         create_one(call, f) == 0) {
         show_one(call, &f->r, text);
-        call->status = 201;
+        call->report.status = 201;
     }
     crypto_wipe(text, sizeof(text));
     fields_free(f);
@@ -454,7 +370,7 @@ void admin_keys_import(struct admin_call *call)
     struct buf report;
     struct json_writer w;
     unsigned n_ok = 0, n_bad = 0;
-    buf_init(&report, ADMIN_MAX_ANSWER_BYTES / 2);
+    buf_init(&report, REPORT_MAX_BYTES / 2);
     jw_init_buf(&w, &report);
     jw_array(&w);
     json_foreach_element(&call->doc, keys, e)
@@ -468,9 +384,9 @@ void admin_keys_import(struct admin_call *call)
             size_t n;
             n_bad++;
             /* `{"error":{...}` as admin_error left it, its outer object open. */
-            if (jw_finish(&call->w, &n) == 0)
+            if (jw_finish(&call->report.w, &n) == 0)
                 jw_member_raw(&w, "error",
-                              slice_of(call->out.data + sizeof("{\"error\":") - 1,
+                              slice_of(call->report.out.data + sizeof("{\"error\":") - 1,
                                        n - (sizeof("{\"error\":") - 1)));
         }
         jw_object_end(&w);
@@ -485,71 +401,12 @@ void admin_keys_import(struct admin_call *call)
     buf_release(&report);
 }
 
-/* ---- list, show ---- */
-
-struct page {
-    struct json_writer *w;
-    struct slice last; /* into `name` */
-    char name[KEYSTORE_NAME_MAX];
-    uint64_t n;
-};
-
-static bool put_listed(void *arg, const struct keystore_record *r)
-{
-    struct page *p = arg;
-    put_record(p->w, r);
-    memcpy(p->name, r->name.p, r->name.n);
-    p->last = slice_of(p->name, r->name.n);
-    p->n++;
-    return true;
-}
-
-/* The INI's keys stand on the first page, before the others. */
-void admin_keys_list(struct admin_call *call)
-{
-    char after[KEYSTORE_NAME_MAX + 1] = "";
-    uint64_t limit;
-    if (admin_query_u64(call, "limit", DEFAULT_PAGE, 1, ADMIN_PAGE_MAX, &limit) < 0)
-        return;
-    bool first = !admin_query(call, "after", after, sizeof(after));
-    struct page page = {.w = admin_json(call)};
-    jw_member_array(page.w, "keys");
-    const struct conf *conf = call->gen->conf;
-    for (uint32_t i = 0; first && i < conf->n_keys; i++) {
-        jw_object(page.w);
-        put_declared_members(page.w, &conf->keys[i]);
-        jw_object_end(page.w);
-    }
-    enum store_err err = keystore_list(call->keeper->state_reader, slice_str(after),
-                                       (uint32_t)limit, put_listed, &page);
-    if (err != STORE_OK) {
-        store_failed(call, err, NULL);
-        return;
-    }
-    jw_array_end(page.w);
-    put_text(page.w, "next", page.n == limit ? page.last : slice_of(NULL, 0));
-}
+/* ---- after a change ---- */
 
 static bool put_shown(void *arg, const struct keystore_record *r)
 {
     show_one(arg, r, NULL);
     return true;
-}
-
-void admin_keys_show(struct admin_call *call)
-{
-    const struct conf_key *k = conf_key_find_name(call->gen->conf, call->param[0]);
-    if (k) {
-        put_declared_members(admin_json(call), k);
-        return;
-    }
-    enum store_err err = keystore_get(call->keeper->state_reader, call->param[0], put_shown, call);
-    if (err == STORE_NOTFOUND)
-        admin_error(call, 404, "no_such_key",
-                    "there is no key \"%.*s\"; `gwctl keys list` shows all",
-                    SLICE_FMT(call->param[0]));
-    else if (err != STORE_OK)
-        store_failed(call, err, NULL);
 }
 
 /* After a change: the key as it is now, read on the writer thread with a reader of its own. */
@@ -566,7 +423,7 @@ static void show_changed(struct admin_call *call, struct slice ref, const char *
         jw_member_str(w, "name", ref);
     }
     if (text)
-        jw_member_str(&call->w, "key", slice_str(text));
+        jw_member_str(&call->report.w, "key", slice_str(text));
 }
 
 /* ---- change ---- */
@@ -659,45 +516,4 @@ void admin_keys_rotate(struct admin_call *call)
     else
         show_changed(call, call->param[0], text);
     crypto_wipe(text, sizeof(text));
-}
-
-/* ---- audit ---- */
-
-static bool put_audit(void *arg, const struct keystore_audit *a)
-{
-    struct json_writer *w = arg;
-    jw_object(w);
-    jw_member_u64(w, "seq", a->seq);
-    admin_put_time(w, "at", a->at_us);
-    jw_member_str(w, "who", a->who);
-    jw_member_str(w, "what", a->what);
-    jw_member_str(w, "key", slice_str(a->has_after ? a->after.id : a->before.id));
-    jw_key(w, SLICE_LIT("before"));
-    if (a->has_before)
-        put_record(w, &a->before);
-    else
-        jw_null(w);
-    jw_key(w, SLICE_LIT("after"));
-    if (a->has_after)
-        put_record(w, &a->after);
-    else
-        jw_null(w);
-    jw_object_end(w);
-    return true;
-}
-
-void admin_audit_list(struct admin_call *call)
-{
-    uint64_t limit, before;
-    if (admin_query_u64(call, "limit", 50, 1, ADMIN_PAGE_MAX, &limit) < 0 ||
-        admin_query_u64(call, "before", 0, 0, UINT64_MAX, &before) < 0)
-        return;
-    struct json_writer *w = admin_json(call);
-    jw_member_array(w, "audit");
-    enum store_err err =
-        keystore_audit_list(call->keeper->state_reader, before, (uint32_t)limit, put_audit, w);
-    if (err != STORE_OK)
-        store_failed(call, err, NULL);
-    else
-        jw_array_end(w);
 }

@@ -40,8 +40,8 @@ static int put_workers(struct buf *b, const struct control_shm *c)
 void admin_metrics(struct admin_call *call)
 {
     const struct control_shm *c = call->keeper->child->control;
-    struct buf *b = &call->out;
-    call->status = 200;
+    struct buf *b = &call->report.out;
+    call->report.status = 200;
     call->is_text = true;
     if (buf_printf(b,
                    "# HELP gatewayd_build_info Version of the running program.\n"
@@ -49,7 +49,7 @@ void admin_metrics(struct admin_call *call)
                    "gatewayd_build_info{version=\"%s\"} 1\n",
                    GW_VERSION) < 0 ||
         put(b, "gatewayd_config_generation", "gauge", "Active configuration generation.",
-            LOAD(c->generation)) < 0 ||
+            call->gen->conf->generation) < 0 ||
         put(b, "gatewayd_reloads_total", "counter", "Reloads that went through.",
             LOAD(c->reloads_ok)) < 0 ||
         put(b, "gatewayd_reload_failures_total", "counter", "Reloads that were refused.",

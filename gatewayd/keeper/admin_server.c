@@ -144,7 +144,7 @@ static void call_free(struct admin_call *call)
     keeper_gen_unref(call->gen);
     conf_entries_free(call->entries);
     wipe(&call->body); /* an import brings keys, create and rotate answer with one */
-    wipe(&call->out);
+    wipe(&call->report.out);
     buf_release(&call->target);
     json_doc_release(&call->doc);
     free(call);
@@ -203,53 +203,24 @@ static const char *status_text(uint16_t status)
 
 struct json_writer *admin_json(struct admin_call *call)
 {
-    call->status = 200;
     call->is_text = false;
-    call->out.len = 0;
-    jw_init_buf(&call->w, &call->out);
-    jw_object(&call->w);
-    return &call->w;
-}
-
-void admin_put_time(struct json_writer *w, const char *name, int64_t wall_us)
-{
-    char text[CLOCK_RFC3339_BYTES];
-    jw_key(w, slice_str(name));
-    if (wall_us <= 0) {
-        jw_null(w);
-        return;
-    }
-    clock_format_rfc3339(wall_us, text);
-    jw_str(w, slice_str(text));
+    return report_json(&call->report);
 }
 
 void admin_error(struct admin_call *call, uint16_t status, const char *code, const char *fmt, ...)
 {
-    char message[1024];
     va_list ap;
+    call->is_text = false;
     va_start(ap, fmt);
-    vsnprintf(message, sizeof(message), fmt, ap);
+    report_verror(&call->report, status, code, fmt, ap);
     va_end(ap);
-    struct json_writer *w = admin_json(call);
-    jw_member_object(w, "error");
-    jw_member_str(w, "message", slice_str(message));
-    jw_member_str(w, "code", slice_str(code));
-    jw_object_end(w);
-    call->status = status;
 }
 
 static void finish_json(struct admin_call *call)
 {
-    GW_REQUIRE(call->status != 0);
-    if (call->is_text)
-        return;
-    size_t n;
-    jw_object_end(&call->w);
-    if (jw_finish(&call->w, &n) == 0)
-        return;
-    admin_error(call, 500, "answer_too_large", "the answer is too large: ask for fewer records");
-    jw_object_end(&call->w);
-    GW_REQUIRE(jw_finish(&call->w, &n) == 0);
+    GW_REQUIRE(call->report.status != 0);
+    if (!call->is_text)
+        report_finish(&call->report);
 }
 
 static int put_head(struct admin_conn *c, const struct admin_call *call)
@@ -258,15 +229,15 @@ static int put_head(struct admin_conn *c, const struct admin_call *call)
     if (buf_printf(b,
                    "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
                    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
-                   call->status, status_text(call->status),
+                   call->report.status, status_text(call->report.status),
                    call->is_text ? "text/plain; version=0.0.4; charset=utf-8" : "application/json",
-                   call->out.len) < 0)
+                   call->report.out.len) < 0)
         return -1;
     if (call->retry_after_s && buf_printf(b, "Retry-After: %u\r\n", call->retry_after_s) < 0)
         return -1;
     if (call->allow[0] && buf_printf(b, "Allow: %s\r\n", call->allow) < 0)
         return -1;
-    if (call->status == 401 && buf_printf(b, "WWW-Authenticate: Bearer\r\n") < 0)
+    if (call->report.status == 401 && buf_printf(b, "WWW-Authenticate: Bearer\r\n") < 0)
         return -1;
     return buf_printf(b, "%s\r\n", c->close_after ? "Connection: close\r\n" : "");
 }
@@ -301,7 +272,7 @@ void admin_call_done(struct admin_call *call)
     struct admin_conn *c = call->conn;
     finish_json(call);
     if (put_head(c, call) < 0 ||
-        (!c->head_only && buf_append(&c->out, call->out.data, call->out.len) < 0)) {
+        (!c->head_only && buf_append(&c->out, call->report.out.data, call->report.out.len) < 0)) {
         conn_close(c); /* frees the call */
         return;
     }
@@ -322,7 +293,13 @@ static struct admin_call *call_new(struct admin_conn *c)
     list_init(&call->node);
     buf_init(&call->target, HTTP_MAX_TARGET_BYTES + 1);
     buf_init(&call->body, ADMIN_MAX_BODY_BYTES);
-    buf_init(&call->out, ADMIN_MAX_ANSWER_BYTES);
+    report_init(&call->report);
+    call->report.conf = call->gen->conf;
+    call->report.secrets = call->gen->secrets;
+    call->report.config_path = call->keeper->child->config_path;
+    call->report.confdb = call->keeper->child->confdb;
+    call->report.state = call->keeper->state_reader;
+    call->report.ledger = call->keeper->ledger_store;
     json_doc_init(&call->doc, ADMIN_MAX_JSON_TOKENS);
     c->call = call;
     return call;
@@ -349,7 +326,7 @@ static int keep_target(struct admin_call *call, const struct http_request *req,
         *err = (struct http_error){.status = 400, .reason = "target too long"};
         return -1;
     }
-    call->query = slice_of(query.p ? call->target.data + normal.n : NULL, query.n);
+    call->report.query = slice_of(query.p ? call->target.data + normal.n : NULL, query.n);
     call->target.len = normal.n;
     return 0;
 }
@@ -583,54 +560,6 @@ int admin_body(struct admin_call *call)
     }
     return 0;
 }
-
-/* application/x-www-form-urlencoded, one value. */
-static int form_decode(struct slice s, char *out, size_t cap)
-{
-    size_t n = 0;
-    while (s.n) {
-        char c = *s.p == '+' ? ' ' : *s.p;
-        size_t used = 1;
-        if (c == '%') {
-            if (s.n < 3 || crypto_unhex(slice_of(s.p + 1, 2), &c, 1) < 0)
-                return -1;
-            used = 3;
-        }
-        if (n + 1 >= cap || c == '\0')
-            return -1;
-        out[n++] = c;
-        s = slice_of(s.p + used, s.n - used);
-    }
-    out[n] = '\0';
-    return 0;
-}
-
-bool admin_query(const struct admin_call *call, const char *name, char *out, size_t cap)
-{
-    struct slice rest = call->query;
-    while (rest.p) {
-        struct slice value = slice_split(&rest, '&');
-        struct slice key = slice_split(&value, '=');
-        if (slice_eq_str(key, name))
-            return form_decode(value.p ? value : slice_of("", 0), out, cap) == 0;
-    }
-    return false;
-}
-
-int admin_query_u64(struct admin_call *call, const char *name, uint64_t dflt, uint64_t min,
-                    uint64_t max, uint64_t *out)
-{
-    char text[32];
-    *out = dflt;
-    if (!admin_query(call, name, text, sizeof(text)))
-        return 0;
-    if (slice_to_u64(slice_str(text), max, out) == 0 && *out >= min)
-        return 0;
-    admin_error(call, 400, "bad_parameter", "%s: expected a number from %llu to %llu, got \"%s\"",
-                name, (unsigned long long)min, (unsigned long long)max, text);
-    return -1;
-}
-
 /* ---- listeners ---- */
 
 static void on_resume(evutil_socket_t fd, short what, void *arg)
@@ -674,7 +603,7 @@ static void conn_new(struct admin_server *s, const struct listener *l, int fd)
     list_append(&s->conns, &c->node);
     s->n_conns++;
     http_reader_init(&c->reader, &limits);
-    buf_init(&c->out, ADMIN_MAX_ANSWER_BYTES + 4096);
+    buf_init(&c->out, REPORT_MAX_BYTES + 4096);
     c->timer = event_new(s->base, -1, 0, on_conn_deadline, c);
     c->io_event = event_new(s->base, fd, EV_READ | EV_PERSIST, on_conn_io, c);
     GW_REQUIRE(c->timer && c->io_event);

@@ -128,13 +128,13 @@ void admin_status(struct admin_call *call)
     jw_member_str(w, "status", slice_str(overall(c, &t)));
     jw_member_str(w, "version", SLICE_LIT(GW_VERSION));
     jw_member_i64(w, "master_pid", LOAD(c->master_pid));
-    admin_put_time(w, "started", (int64_t)LOAD(c->started_wall_us));
+    report_put_time(w, "started", (int64_t)LOAD(c->started_wall_us));
     jw_member_i64(w, "uptime_us", clock_mono_us() - (int64_t)LOAD(c->started_us));
     jw_member_u64(w, "generation", call->gen->conf->generation);
     jw_member_str(w, "config_file", slice_str(k->child->config_path));
     jw_member_u64(w, "reloads_ok", LOAD(c->reloads_ok));
     jw_member_u64(w, "reloads_failed", LOAD(c->reloads_failed));
-    admin_put_time(w, "last_reload", (int64_t)LOAD(c->reload_wall_us));
+    report_put_time(w, "last_reload", (int64_t)LOAD(c->reload_wall_us));
     put_listeners(w, "listen", &call->gen->conf->gateway.listen);
     put_listeners(w, "admin", &call->gen->conf->gateway.admin);
     jw_member_u64(w, "workers_wanted", LOAD(c->n_workers));

@@ -8,8 +8,9 @@ import json
 import os
 import signal
 import socket
+import subprocess
 
-from gateway import MODEL
+from gateway import MODEL, build_dir
 from waiting import wait_until
 
 
@@ -139,6 +140,50 @@ def test_usage_and_verify(gateway, mock):
     assert gateway.gwctl_json("ledger", "--key", "nobody")["records"] == []
     verified = gateway.gwctl_json("ledger", "--verify")
     assert verified["valid"] and verified["records"] == 4
+
+
+def test_the_state_is_read_while_the_daemon_is_down(gateway):
+    key_id, key = gateway.create_key("kept", "--tags", "a=b")
+    assert gateway.chat(key=key).status == 200
+    wait_until(lambda: len(gateway.ledger()) == 1, "the record")
+    assert gateway.ledger()[0]["key_name"] == "kept"
+    assert "kept" in gateway.gwctl("ledger").stdout
+    reads = [("keys", "list"), ("keys", "show", "kept"), ("keys", "show", key_id), ("ledger",), ("audit",),
+             ("ledger", "--verify"), ("usage", "--by", "key"), ("config", "history"), ("config", "diff")]
+    live = {words: gateway.gwctl_json(*words) for words in reads}
+    settings = gateway.gwctl_json("config", "show")["settings"]
+    export = gateway.gwctl("keys", "export").stdout
+    ini, state = ("-c", str(gateway.ini)), ("--state-dir", str(gateway.state))
+    # Behind the back of a daemon that holds the directory nothing is read.
+    nowhere = ("--socket", str(gateway.state / "no.sock"))
+    held = gateway.gwctl(*nowhere, *state, "keys", "list", status=3)
+    assert "holds" in held.stderr and not held.stdout
+    gateway.stop()
+    for words, answer in live.items():
+        down = json.loads(gateway.gwctl("--json", *ini, *words).stdout)
+        for volatile in ("until", "since"):
+            answer.pop(volatile, None), down.pop(volatile, None)
+        assert down == answer, words
+    assert json.loads(gateway.gwctl("--json", *ini, "config", "show").stdout)["settings"] == settings
+    assert gateway.gwctl(*nowhere, *state, "keys", "export").stdout == export
+    assert "not running" in gateway.gwctl(*nowhere, *state, "keys", "list").stderr
+    gateway.gwctl(*ini, "keys", "show", "nobody", status=1)
+    for words in [("keys", "create", "--name", "new"), ("keys", "disable", "kept"), ("reload",), ("status",)]:
+        refused = gateway.gwctl(*ini, *words, status=3)
+        assert "not running" in refused.stderr and "needs the running daemon" in refused.stderr
+    assert "--state-dir" in gateway.gwctl(*nowhere, "keys", "list", status=3).stderr
+    gateway.gwctl(*nowhere, "--state-dir", str(gateway.state / "none"), "keys", "list", status=3)
+
+
+def test_wrong_words_are_named(gateway):
+    for tags in ("nonsense", "a=", "=b", "a=b,,c=d", "a=b,c"):
+        assert "--tags" in gateway.gwctl("keys", "create", "--name", "t", "--tags", tags, status=2).stderr
+        status, answer = call(gateway, "POST", "/admin/v1/keys", json.dumps({"name": "t", "tags": tags}),
+                              {"Content-Type": "application/json"})
+        assert status == 400 and "tags" in answer["error"]["message"], tags
+    for url in ("nonsense", "ftp://127.0.0.1", "http://", "http://127.0.0.1:99999"):
+        said = subprocess.run([build_dir() / "gwctl", "--url", url, "status"], capture_output=True, text=True)
+        assert said.returncode == 2 and f"--url {url}: " in said.stderr, said
 
 
 # ---- the API itself ----
