@@ -451,9 +451,8 @@ void attempt_on_writable(struct attempt *a)
 
 void attempt_cancel(struct attempt *a)
 {
-    a->paused = false;
     if (a->uc && a->sent_all)
-        attempt_on_readable(a);
+        attempt_count_rest(a);
     attempt_finish(a, a->sent ? END_CLIENT_GONE_STREAM : END_CLIENT_GONE_UNSENT, "client gone");
 }
 

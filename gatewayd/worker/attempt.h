@@ -50,7 +50,8 @@ struct attempt {
     /* facts */
     bool sent; /* a byte may have left */
     bool sent_all;
-    bool paused; /* the client is slower than the provider */
+    bool paused;   /* the client is slower than the provider */
+    bool counting; /* nobody wants the answer any more: it is only counted */
     bool head_seen;
     bool answer_began; /* a 2xx head */
     bool data_seen;    /* an event with data */

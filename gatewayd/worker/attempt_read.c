@@ -16,6 +16,8 @@
 
 enum {
     READS_PER_EVENT = 8,
+    /* As much as a socket holds: the kernel's tcp_rmem allows 6 MiB. */
+    READS_OF_THE_REST = 128,
     ERROR_BODY_MAX_BYTES = 1024 * 1024,
     DIRECT_READ_BYTES = 256 * 1024,
     /* Of an unfinished event, whatever max_buffered says. */
@@ -404,6 +406,8 @@ static enum stream_turn turn_of(const struct attempt *a)
 static void stream_out(struct attempt *a, struct outgoing *o)
 {
     struct req *r = a->req;
+    if (a->counting)
+        return;
     enum stream_turn turn = turn_of(a);
     bool committed = r->bytes_to_client > 0;
     /* An error before anything went out is another try's chance. */
@@ -427,7 +431,7 @@ static void stream_out(struct attempt *a, struct outgoing *o)
     } else if (turn == STREAM_CUT)
         attempt_finish(a, END_CUT, "the stream ended without its terminator");
     else if (!ok)
-        attempt_finish(a, END_CLIENT_GONE_STREAM, "client gone");
+        a->counting = true; /* attempt_on_readable goes on with attempt_cancel */
     else
         pause_if_slow(a);
 }
@@ -640,13 +644,28 @@ static bool read_once(struct attempt *a, bool *full)
     return true;
 }
 
+void attempt_count_rest(struct attempt *a)
+{
+    bool full = true;
+    a->counting = true;
+    for (int i = 0; i < READS_OF_THE_REST && (full || io_has_buffered(&a->uc->io)); i++)
+        if (!read_once(a, &full) || attempt_is_over(a) || a->stream.done || a->stream.failed)
+            return;
+}
+
 void attempt_on_readable(struct attempt *a)
 {
     bool full = false;
-    for (int i = 0; i < READS_PER_EVENT; i++)
-        if (!read_once(a, &full) || a->state == ATTEMPT_ENDED || a->paused || !a->uc ||
+    for (int i = 0; i < READS_PER_EVENT; i++) {
+        bool more = read_once(a, &full);
+        if (a->counting && !attempt_is_over(a)) {
+            attempt_cancel(a);
+            return;
+        }
+        if (!more || a->state == ATTEMPT_ENDED || a->paused || !a->uc ||
             (!full && !io_has_buffered(&a->uc->io)))
             return;
+    }
     if (io_has_buffered(&a->uc->io))
         uconn_read_soon(a->uc);
 }

@@ -9,5 +9,8 @@
 void attempt_set_state(struct attempt *a, enum attempt_state to);
 /* Ends a TAIL: gives the connection back and frees the attempt. */
 void attempt_end_tail(struct attempt *a, bool reusable);
+/* Reads what has arrived and counts it; nothing goes to the client any more. May end the attempt.
+ */
+void attempt_count_rest(struct attempt *a);
 
 #endif

@@ -27,6 +27,16 @@ enum charge_rule {
     CHARGE_RESERVATION, /* the whole reservation, flagged unsettled */
 };
 
+/*
+ * What "counted" means. Of a stream: the bytes of generated text in every event that had reached
+ * this machine when the call ended, read or not, or the provider's own figures if they were among
+ * them. 0 is a true count: the 2xx head was there and no event yet. What a provider has generated
+ * and not delivered only it can know; it is told to stop at once. Charging the reservation instead
+ * would make each early cancel cost a full answer, and a floor of a token or two would bound
+ * nothing. Of a whole answer the bytes that came say nothing (all of it has been generated when it
+ * begins), so "counted" is the reserved output there. Before a 2xx head nothing is known either
+ * way: the reservation (charge_of in attempt.c).
+ */
 /* id, retry rule, charge rule, what happened. Records keep the number: new ones go to the end. */
 #define ATTEMPT_ENDS(X)                                                                            \
     X(NONE, RETRY_NEVER, CHARGE_NOTHING, "still running")                                          \
