@@ -127,7 +127,9 @@ static const struct conf_row rows[] = {
         .min = 100 * US_PER_MS, .max = US_PER_H,
         .doc = "From the first byte of a head to its end."),
     ROW("body_timeout", CONF_DURATION, AT(struct conf_http, body_timeout_us), .def = "60s",
-        .min = 100 * US_PER_MS, .max = US_PER_H, .doc = "Between two pieces of a request body."),
+        .min = 100 * US_PER_MS, .max = US_PER_H,
+        .doc = "For a whole request body, however it comes; a second more for each 64 KiB that "
+               "have arrived."),
     ROW("keepalive_timeout", CONF_DURATION, AT(struct conf_http, keepalive_timeout_us),
         .def = "75s", .min = 0, .max = US_PER_H,
         .doc = "How long an idle connection stays open. 0s: closed after each request."),

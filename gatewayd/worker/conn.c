@@ -521,6 +521,8 @@ static bool read_result(struct conn *c, enum io_status st)
 
 static void body_progress(struct conn *c)
 {
+    if (c->state != CONN_BODY)
+        return;
     int64_t more_us = c->req->bytes_from_client / BODY_BYTES_PER_SECOND * 1000000;
     worker_arm(c->w, &c->timer, c->req->started_us + limits_of(c)->body_timeout_us + more_us);
 }
@@ -534,8 +536,8 @@ static bool read_body_direct(struct conn *c, bool *more)
         return false;
     *more = read_result(c, io_read(&c->io, p, room, &n));
     if (*more) {
-        body_progress(c);
         req_body_filled(c->req, n);
+        body_progress(c);
     }
     return true;
 }
@@ -561,16 +563,15 @@ static bool read_more(struct conn *c)
             conn_close(c);
         return true;
     }
-    if (c->state == CONN_BODY)
-        body_progress(c);
     if (c->in.len > 0) {
         stash(c, c->w->scratch, n);
         if (c->state == CONN_HEAD || c->state == CONN_BODY)
             process_in(c);
-        return true;
+    } else {
+        size_t used = consume(c, c->w->scratch, n);
+        stash(c, c->w->scratch + used, n - used);
     }
-    size_t used = consume(c, c->w->scratch, n);
-    stash(c, c->w->scratch + used, n - used);
+    body_progress(c);
     return true;
 }
 
