@@ -181,6 +181,7 @@ struct conf_provider {
     const struct provider_kind *kind;
     uint32_t quirks; /* of the kind, as changed by stream_usage: PROVIDER_QUIRK_* */
     struct conf_url base_url;
+    struct slice api_version; /* of kinds whose paths have it; else n == 0 */
     struct slice host_header; /* value of the Host header: `host_header`, else the authority */
     bool internal; /* base_url's host may resolve to an address of the operator's own network */
     /* The HTTP proxy, used by CONNECT: `proxy`, else for https HTTPS_PROXY but for NO_PROXY. */

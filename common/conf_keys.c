@@ -56,7 +56,7 @@ static const struct conf_row rows[] = {
         .def_doc = "`unix:RUNTIME_DIR/admin.sock`",
         .example = "unix:/run/gatewayd/admin.sock, 127.0.0.1:8081",
         .doc = "Where `gwctl`, the dashboard and `/metrics` are served. Beyond loopback only with "
-               "`[admin] token`, which should then be `tls`."),
+               "`[admin] token`."),
     ROW("metrics", CONF_LISTEN, AT(struct conf_gateway, metrics), .example = "127.0.0.1:9464",
         .doc = "A listener of its own for `/metrics` alone."),
     ROW("workers", CONF_WORKERS, AT(struct conf_gateway, workers), .def = "auto", .min = 1,
@@ -161,11 +161,9 @@ static const struct conf_row rows[] = {
     {                                                                                              \
         .section = CONF_SECTION_LOG, .name = key, .type = ty, __VA_ARGS__                          \
     }
-    ROW("output", CONF_LOG_OUTPUT, .offset = 0, .def = "stderr",
-        .doc =
-            "Where both logs go. `journal`: journald's own protocol, with priority and process."),
+    ROW("output", CONF_LOG_OUTPUT, .offset = 0, .def = "stderr", .doc = "Where both logs go."),
     ROW("format", CONF_ENUM, AT(struct conf_log, format), .def = "json", .words = log_format_words,
-        .doc = "`json`: an object per event and request; `text`: a line for people."),
+        .doc = "One object or one line of text per event."),
     ROW("level", CONF_ENUM, AT(struct conf_log, level), .def = "info", .words = log_level_words,
         .doc = "Least severity of diagnostics."),
 #undef ROW
@@ -228,7 +226,8 @@ static const struct conf_row rows[] = {
     ROW("region", CONF_STRING, .flags = CONF_LATER, .doc = "Of bedrock and vertex."),
     ROW("project", CONF_STRING, .flags = CONF_LATER, .doc = "Of vertex."),
     ROW("location", CONF_STRING, .flags = CONF_LATER, .doc = "Of vertex."),
-    ROW("api_version", CONF_STRING, .flags = CONF_LATER, .doc = "Of azure."),
+    ROW("api_version", CONF_STRING, AT(struct raw_provider, pub.api_version),
+        .example = "2025-04-01-preview", .doc = "Of `azure`, which needs it."),
 #undef ROW
 
 #define ROW(key, ty, ...)                                                                          \

@@ -8,6 +8,7 @@
 #include "common/conf_build.h"
 #include "common/suggest.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 /* The next section of a kind behind s (NULL: the first), or NULL. */
@@ -43,8 +44,9 @@ static void check_listeners(struct build *b, const struct conf_listeners *list, 
         if (!data && !token && !conf_listener_is_local(l))
             build_error(b, at, "`%.*s` is reachable from elsewhere; set `token` in [admin]",
                         SLICE_FMT(l->text));
-        if (!data && l->proxy_protocol)
-            build_error(b, at, "`%.*s`: proxy_protocol is for `listen` only", SLICE_FMT(l->text));
+        if (!data && (l->tls || l->proxy_protocol))
+            build_error(b, at, "`%.*s`: tls and proxy_protocol are for `listen` only",
+                        SLICE_FMT(l->text));
         if (l->tls && (!b->conf->tls.certificate.ref.n || !b->conf->tls.key.ref.n))
             build_error(b, at, "`%.*s` needs `certificate` and `key` in [tls]", SLICE_FMT(l->text));
     }
@@ -232,6 +234,28 @@ static void unknown_kind(struct build *b, struct slice kind, const struct conf_e
                     SLICE_FMT(kind));
 }
 
+/* It becomes part of a query. */
+static bool is_version(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!isalnum((unsigned char)s.p[i]) && s.p[i] != '-' && s.p[i] != '.')
+            return false;
+    return s.n > 0;
+}
+
+static void check_api_version(struct build *b, const struct conf_provider *p,
+                              const struct section *s)
+{
+    if (p->kind->needs_api_version && !p->api_version.n)
+        build_error(b, s->head, "`api_version` is missing; the kind `%s` needs it", p->kind->name);
+    else if (!p->kind->needs_api_version && p->api_version.n)
+        build_error(b, build_entry(b, s, "api_version"), "the kind `%s` has no API version",
+                    p->kind->name);
+    else if (p->api_version.n && !is_version(p->api_version))
+        build_error(b, build_entry(b, s, "api_version"),
+                    "a version is made of letters, digits, `-` and `.`");
+}
+
 static void resolve_kind(struct build *b, struct raw_provider *r, const struct section *s)
 {
     struct conf_provider *p = &r->pub;
@@ -251,6 +275,7 @@ static void resolve_kind(struct build *b, struct raw_provider *r, const struct s
     else if (!p->base_url.host.n &&
              conf_url_read(slice_str(p->kind->base_url), b->arena, &p->base_url, &why) < 0)
         build_error(b, s->head, "%s", why.msg);
+    check_api_version(b, p, s);
     p->quirks = p->kind->quirks;
     if (r->stream_usage == CONF_OFF)
         p->quirks |= PROVIDER_QUIRK_NO_STREAM_OPTIONS;

@@ -19,6 +19,7 @@
         .name = name_, .title = title_, .base_url = url, .auth = PROVIDER_AUTH_##auth_,            \
         __VA_ARGS__                                                                                \
     }
+#define AZURE(path) "/openai/deployments/{model}" path "?api-version={api_version}"
 #define LATER(name_, title_)                                                                       \
     {                                                                                              \
         .name = name_, .title = title_, .later = true                                              \
@@ -83,9 +84,34 @@ static const struct provider_kind kinds[] = {
     /* https://github.com/ggml-org/llama.cpp/tree/master/tools/server: its default port is ours */
     OPENAI("llamacpp", "llama.cpp server", NULL, BEARER_OPTIONAL, .quirks = PROVIDER_QUIRK_TOP_K,
            ALL),
-    LATER("azure", "Azure OpenAI"),
-    LATER("anthropic", "Anthropic"),
-    LATER("gemini", "Google Gemini API"),
+    /* https://learn.microsoft.com/azure/ai-foundry/openai/reference: a model is a deployment. */
+    {.name = "azure",
+     .title = "Azure OpenAI",
+     .auth = PROVIDER_AUTH_API_KEY,
+     .quirks = PROVIDER_QUIRK_NEW_NAMES,
+     .needs_api_version = true,
+     .paths = {[PROVIDER_OP_CHAT] = AZURE("/chat/completions"),
+               [PROVIDER_OP_COMPLETIONS] = AZURE("/completions"),
+               [PROVIDER_OP_EMBEDDINGS] = AZURE("/embeddings")}},
+    /* https://docs.claude.com/en/api/overview */
+    {.name = "anthropic",
+     .title = "Anthropic",
+     .later = true,
+     .base_url = "https://api.anthropic.com",
+     .auth = PROVIDER_AUTH_X_API_KEY,
+     .paths = {[PROVIDER_OP_MESSAGES] = "/v1/messages",
+               [PROVIDER_OP_COUNT_TOKENS] = "/v1/messages/count_tokens",
+               [PROVIDER_OP_MODELS] = "/v1/models"}},
+    /* https://ai.google.dev/api/generate-content */
+    {.name = "gemini",
+     .title = "Google Gemini API",
+     .later = true,
+     .base_url = "https://generativelanguage.googleapis.com/v1beta",
+     .auth = PROVIDER_AUTH_X_GOOG_API_KEY,
+     .paths = {[PROVIDER_OP_GENERATE] = "/models/{model}:generateContent",
+               [PROVIDER_OP_STREAM_GENERATE] = "/models/{model}:streamGenerateContent?alt=sse",
+               [PROVIDER_OP_GENERATE_COUNT] = "/models/{model}:countTokens",
+               [PROVIDER_OP_MODELS] = "/models"}},
     LATER("vertex", "Google Vertex AI"),
     LATER("bedrock", "Amazon Bedrock"),
     LATER("cohere", "Cohere"),

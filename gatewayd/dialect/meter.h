@@ -15,7 +15,7 @@
 GW_MUSTUSE int meter_response(const struct codec *c, struct json_doc *scratch, struct slice body,
                               enum dialect_op op, struct dialect_response *out);
 
-/* struct dialect.stream_init, .stream_event and .stream_fini. */
+/* struct dialect.stream_init (of which the dialect gives its codec), .stream_event and .stream_fini. */
 void meter_stream_init(struct dialect_stream *s, const struct codec *c, enum dialect_op op);
 enum dialect_verdict meter_stream_event(struct dialect_stream *s, struct json_doc *scratch,
                                         struct slice event, struct slice data,

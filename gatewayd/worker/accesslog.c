@@ -70,7 +70,7 @@ static void write_what(struct json_writer *w, const struct req *r)
     member_lit(w, "method", slice_str(http_method_name(r->head.method)));
     member_lit(w, "path", r->path);
     if (r->route && r->route->metering == ROUTE_METERED)
-        member_lit(w, "dialect", slice_str(dialect_openai.name));
+        member_lit(w, "dialect", slice_str(r->dialect->name));
     member_lit(w, "model", r->model ? r->model->name : dialect_name_slice(&r->ask.model));
     if (r->current) {
         const struct conf_target *t = r->current->target;

@@ -22,6 +22,9 @@ enum {
     ATTEMPT_MAGIC = 0x41545421,
     /* After the answer is through: for the end of the body that makes the connection reusable. */
     TAIL_US = 1000000,
+    /* Where a dialect wants a maximum and the caller gives none: what Anthropic's models since
+     * Claude 3.5 all take. `default.max_tokens` of a model sets another. */
+    DEFAULT_MAX_TOKENS = 8192,
 };
 
 static const char *const state_names[] = {
@@ -49,6 +52,9 @@ static void free_attempt(struct later *l)
     buf_release(&a->in);
     buf_release(&a->held);
     sse_reader_release(&a->sse);
+    if (a->dialect->stream_fini)
+        a->dialect->stream_fini(&a->stream);
+    translation_free(a->translation);
     free(a->head_copy);
     snapshot_unref(a->snap);
     free(a);
@@ -60,6 +66,7 @@ void attempt_release(struct attempt *a)
     if (a->state == ATTEMPT_TAIL)
         return;
     worker_account(a->w, &a->in_held, 0);
+    worker_account(a->w, &a->translation_held, 0);
     worker_later(a->w, &a->free_later, free_attempt);
 }
 
@@ -75,6 +82,7 @@ static struct attempt *attempt_new(struct req *r, const struct candidate *cand)
     a->req = r;
     a->snap = snapshot_ref(r->snap);
     a->cand = cand;
+    a->dialect = dialects_native(dialects_of_op(cand->op));
     a->retry_after_us = -1;
     buf_init(&a->in, (size_t)r->snap->conf->http.max_response);
     buf_init(&a->held, ATTEMPT_HELD_MAX_BYTES);
@@ -150,6 +158,12 @@ static const struct dialect_usage *provider_usage(const struct attempt *a)
     return a->is_stream ? &a->stream.usage : &a->answer.usage;
 }
 
+/* The provider's figures are those of all that it has generated. */
+static bool usage_is_whole(const struct attempt *a)
+{
+    return (provider_usage(a)->flags & (USAGE_PRESENT | USAGE_PARTIAL)) == USAGE_PRESENT;
+}
+
 /* What the end is charged: the published table (outcome.h), refined by what is known of this
  * attempt. */
 static enum charge_rule charge_of(const struct attempt *a)
@@ -159,9 +173,9 @@ static enum charge_rule charge_of(const struct attempt *a)
         return CHARGE_NOTHING;
     if (rule == CHARGE_COUNTED && !a->answer_began)
         return CHARGE_RESERVATION;
-    if (rule == CHARGE_COUNTED && (provider_usage(a)->flags & USAGE_PRESENT))
+    if (rule == CHARGE_COUNTED && usage_is_whole(a))
         return CHARGE_USAGE;
-    if (rule == CHARGE_USAGE && !(provider_usage(a)->flags & USAGE_PRESENT))
+    if (rule == CHARGE_USAGE && !usage_is_whole(a))
         return CHARGE_COUNTED;
     return rule;
 }
@@ -289,7 +303,7 @@ static bool build_body(struct attempt *a, size_t *total)
     bool inject =
         r->ask.stream && !(a->cand->target->provider->quirks & PROVIDER_QUIRK_NO_STREAM_OPTIONS);
     struct dialect_rewrite how = {.model = a->cand->target->upstream_model, .inject_usage = inject};
-    if (dialect_openai.rewrite_request(&r->ask, &how, l, &a->usage_injected) < 0)
+    if (a->dialect->rewrite_request(&r->ask, &how, l, &a->usage_injected) < 0)
         return false;
     a->iov = arena_alloc(&r->arena, (2 * l->n + 2) * sizeof *a->iov);
     int n = a->iov ? splices_iov(l, body, a->iov + 1, (int)(2 * l->n + 1)) : -1;
@@ -310,10 +324,68 @@ static bool build_body(struct attempt *a, size_t *total)
     return true;
 }
 
-static bool build_request(struct attempt *a)
+/* The caller's model name as it is to stand in the answer; {NULL}: the provider's. */
+static struct ir_text answer_model(const struct req *r)
+{
+    if (r->model->response_model != CONF_RESPONSE_MODEL_ALIAS)
+        return (struct ir_text){{NULL, 0}, false};
+    return ir_plain(dialect_name_slice(&r->ask.model));
+}
+
+static int translate_request(struct attempt *a, struct dialect_refusal *why)
+{
+    struct req *r = a->req;
+    const struct conf_target *t = a->cand->target;
+    enum dialect_op op = r->route->op;
+    struct codec_target target = {
+        .model = t->upstream_model,
+        .quirks = t->provider->quirks,
+        .want_usage = !(t->provider->quirks & PROVIDER_QUIRK_NO_STREAM_OPTIONS),
+        .default_max_tokens = DEFAULT_MAX_TOKENS,
+    };
+    struct codec_caller as = {
+        .model = answer_model(r),
+        .request_id = slice_str(r->id_text),
+        .include_usage = r->ask.include_usage,
+        .framing = r->as_array ? CODEC_JSON_ARRAY : r->dialect->framing,
+        .now_s = r->started_wall_us / 1000000,
+    };
+    struct slice body = buf_slice(r->edited.len ? &r->edited : &r->body);
+    memset(why, 0, sizeof *why);
+    a->translation = translation_new(dialects_codec(r->route->dialect, op),
+                                     dialects_codec(dialects_of_op(a->cand->op), op), op);
+    if (!a->translation)
+        return -1;
+    translation_answer_as(a->translation, &as);
+    return translation_request(a->translation, &r->w->doc, body, r->ask.stream, &target,
+                               (size_t)r->snap->conf->http.max_body * 2 + 64 * 1024, why);
+}
+
+static bool build_translated(struct attempt *a, size_t *total, struct dialect_refusal *why)
+{
+    struct req *r = a->req;
+    if (translate_request(a, why) < 0)
+        return false;
+    worker_account(a->w, &a->translation_held, translation_bytes(a->translation));
+    struct slice body = translation_body(a->translation);
+    struct slice dropped = translation_dropped(a->translation);
+    a->iov = arena_alloc(&r->arena, 2 * sizeof *a->iov);
+    if (!a->iov)
+        return false;
+    a->iov[1] = (struct iovec){(void *)body.p, body.n};
+    a->n_iov = 2;
+    *total = body.n;
+    r->dropped = dropped.n ? arena_dup(&r->arena, dropped) : slice_of(NULL, 0);
+    return true;
+}
+
+static bool build_request(struct attempt *a, struct dialect_refusal *why)
 {
     size_t body_bytes;
-    if (!build_body(a, &body_bytes))
+    bool native = dialects_of_op(a->cand->op) == a->req->route->dialect;
+    why->message[0] = 0;
+    a->req->dropped = slice_of(NULL, 0);
+    if (native ? !build_body(a, &body_bytes) : !build_translated(a, &body_bytes, why))
         return false;
     a->head = upstream_head_write(a->req, a->cand, body_bytes);
     a->iov[0] = (struct iovec){(void *)a->head.p, a->head.n};
@@ -399,15 +471,16 @@ static void connect_fresh(struct attempt *a)
         attempt_finish(a, END_NO_CONNECTION, "max_connections");
 }
 
-enum attempt_started attempt_start(struct req *r, const struct candidate *cand)
+enum attempt_started attempt_start(struct req *r, const struct candidate *cand,
+                                   struct dialect_refusal *why)
 {
     struct attempt *a = attempt_new(r, cand);
     struct endpoint *ep = r->snap->credentials[cand->credential->index].endpoint;
     if (!a)
         return ATTEMPT_NO_SLOT;
-    if (!build_request(a)) {
+    if (!build_request(a, why)) {
         attempt_release(a);
-        return ATTEMPT_TOO_BIG;
+        return why->message[0] ? ATTEMPT_REFUSED : ATTEMPT_TOO_BIG;
     }
     if (open_slot(a) != MONEY_OK) {
         attempt_release(a);

@@ -12,6 +12,8 @@
 #ifndef GW_WORKER_ATTEMPT_H
 #define GW_WORKER_ATTEMPT_H
 
+#include "gatewayd/dialect/translate.h"
+#include "gatewayd/http/eventstream.h"
 #include "gatewayd/http/response.h"
 #include "gatewayd/http/sse.h"
 #include "gatewayd/worker/req.h"
@@ -35,6 +37,9 @@ struct attempt {
     struct req *req; /* NULL in TAIL */
     struct snapshot *snap;
     const struct candidate *cand;
+    const struct dialect *dialect;   /* the provider's */
+    struct translation *translation; /* NULL: it is the caller's too */
+    size_t translation_held;
     struct uconn *uc;
     struct later free_later;
     struct wheel_timer timer;
@@ -74,7 +79,9 @@ struct attempt {
     struct dialect_response answer;
     bool answer_read; /* `answer` is filled */
     enum dialect_fault fault;
-    struct sse_reader sse;
+    struct sse_reader sse; /* by dialect->framing one of these */
+    struct eventstream_reader frames;
+    const char *stream_fault; /* why it can't go on; NULL: nothing known */
     struct dialect_stream stream;
     int64_t retry_after_us; /* -1: not said */
     struct money_ticket ticket;
@@ -94,12 +101,14 @@ static inline bool attempt_is_over(const struct attempt *a)
 enum attempt_started {
     ATTEMPT_STARTED,
     ATTEMPT_NO_SLOT, /* no free slot in the money segment: 503, nothing was sent */
+    ATTEMPT_REFUSED, /* the provider's dialect can't say it: *why */
     ATTEMPT_TOO_BIG, /* the request doesn't fit its own limits (name too long) */
     ATTEMPT_NO_CONNECTION,
 };
 
 /* Starts a try; on success r->attempt is set. */
-enum attempt_started attempt_start(struct req *r, const struct candidate *cand);
+enum attempt_started attempt_start(struct req *r, const struct candidate *cand,
+                                   struct dialect_refusal *why);
 /* Ends it: closes or keeps the connection, settles the slot, tells the request (req_run).
  * Idempotent. */
 void attempt_finish(struct attempt *a, enum attempt_end end, const char *why);

@@ -78,7 +78,7 @@ static bool choose_way(struct attempt *a)
         attempt_set_state(a, ATTEMPT_WHOLE);
         return true;
     }
-    a->is_stream = media_is(type, SLICE_LIT("text/event-stream"));
+    a->is_stream = media_is(type, slice_str(a->dialect->content_type_stream));
     if ((a->is_stream && !a->req->ask.stream) ||
         (!a->is_stream && !media_is(type, SLICE_LIT("application/json")))) {
         attempt_finish(a, END_MALFORMED, "unexpected content-type");
@@ -95,6 +95,20 @@ static bool choose_way(struct attempt *a)
 static void arm_idle(struct attempt *a)
 {
     worker_arm(a->w, &a->timer, a->last_read_us + a->cand->model->idle_timeout_us);
+}
+
+static void begin_stream(struct attempt *a)
+{
+    if (a->dialect->framing == CODEC_EVENTSTREAM)
+        eventstream_reader_init(&a->frames, EVENTSTREAM_MAX_MESSAGE_BYTES);
+    else
+        sse_reader_init(&a->sse, SSE_MAX_EVENT_BYTES);
+    if (a->translation) {
+        translation_stream_init(a->translation, &a->stream);
+        return;
+    }
+    a->dialect->stream_init(&a->stream, a->req->ask.op, a->usage_injected);
+    a->stream.model_alias = req_answer_alias(a->req);
 }
 
 /* Returns how much of p was the head, 0 if more is needed or the attempt has ended. */
@@ -118,11 +132,9 @@ static size_t feed_head(struct attempt *a, const char *p, size_t n)
     http_body_init(&a->body, a->res.framing, a->res.content_length, true);
     if (!choose_way(a))
         return 0;
-    if (a->is_stream) {
-        sse_reader_init(&a->sse, SSE_MAX_EVENT_BYTES);
-        dialect_openai.stream_init(&a->stream, a->req->ask.op, a->usage_injected);
-        a->stream.model_alias = req_answer_alias(a->req);
-    } else {
+    if (a->is_stream)
+        begin_stream(a);
+    else {
         a->first_byte_us = a->last_read_us;
         worker_cancel(a->w, &a->timer);
         if (a->req->ask.stream)
@@ -143,20 +155,50 @@ static enum attempt_end classify(const struct attempt *a)
     return a->res.status == 429 && spent ? END_CREDENTIAL_REFUSED : end;
 }
 
+static void error_complete(struct attempt *a, struct slice body)
+{
+    struct json_doc *doc = &a->w->doc;
+    a->fault = a->dialect->read_error(doc, a->res.status, body);
+    if (!media_is(http_fields_get(&a->res.fields, HTTP_H_CONTENT_TYPE),
+                  SLICE_LIT("application/json")))
+        a->whole = slice_of(NULL, 0);
+    else if (a->translation)
+        a->whole =
+            translation_error(a->translation, doc, a->req->dialect, a->res.status, a->fault, body);
+    attempt_finish(a, classify(a), "");
+}
+
+/* NULL, or why it can't be passed on. */
+static const char *read_whole(struct attempt *a, struct slice body)
+{
+    struct json_doc *doc = &a->w->doc;
+    enum dialect_op op = a->req->ask.op;
+    const char *why = NULL;
+    if (a->translation) {
+        if (translation_response(a->translation, doc, body, a->in.max_bytes, &a->answer, &a->whole,
+                                 &why) == 0)
+            worker_account(a->w, &a->translation_held, translation_bytes(a->translation));
+        return why;
+    }
+    if (op == DIALECT_COUNT_TOKENS) {
+        a->answer.usage.flags = USAGE_PRESENT | USAGE_ZERO;
+        return json_parse(doc, body.p, body.n) < 0 ? "the body is not JSON" : NULL;
+    }
+    return a->dialect->read_response(doc, body, op, &a->answer) < 0
+               ? "the body is no answer of the provider's dialect"
+               : NULL;
+}
+
 static void whole_complete(struct attempt *a, struct slice body)
 {
-    struct worker *w = a->w;
     a->whole = body;
     if (a->res.status >= 300) {
-        a->fault = dialect_openai.read_error(&w->doc, a->res.status, body);
-        if (!media_is(http_fields_get(&a->res.fields, HTTP_H_CONTENT_TYPE),
-                      SLICE_LIT("application/json")))
-            a->whole = slice_of(NULL, 0);
-        attempt_finish(a, classify(a), "");
+        error_complete(a, body);
         return;
     }
-    if (dialect_openai.read_response(&w->doc, body, a->req->ask.op, &a->answer) < 0) {
-        attempt_finish(a, END_MALFORMED, "the body is not a JSON object");
+    const char *why = read_whole(a, body);
+    if (why) {
+        attempt_finish(a, END_MALFORMED, why);
         return;
     }
     a->answer_read = true;
@@ -302,16 +344,48 @@ static bool out_rewrite(struct outgoing *o, const struct sse_event *ev, const st
            buf_append(o->stage, behind, (size_t)(raw_end - behind)) == 0;
 }
 
+/* Between events a translated stream keeps only that the provider is alive. */
+static bool out_comment(struct attempt *a, struct outgoing *o, struct slice raw)
+{
+    const struct req *r = a->req;
+    bool sse = r->dialect->framing == CODEC_SSE && !r->as_array;
+    if (!a->translation && !r->as_array)
+        return out_pass(o, raw);
+    return !sse || raw.n == 0 || raw.p[0] != ':' || buf_append(o->stage, ":\n\n", 3) == 0;
+}
+
+static bool out_translated(struct attempt *a, struct outgoing *o, const struct sse_event *ev)
+{
+    size_t before = o->stage->len;
+    bool ok = translation_event(a->translation, &a->w->doc, ev->type, ev->data, o->stage,
+                                &a->stream_fault) == 0;
+    a->data_seen |= o->stage->len > before;
+    return ok;
+}
+
+/* An event as an element of an array. */
+static bool out_element(struct attempt *a, struct outgoing *o, const struct sse_event *ev,
+                        const struct splices *cuts)
+{
+    struct slice glue = a->stream.events == 1 ? SLICE_LIT("[") : SLICE_LIT(",\r\n");
+    return buf_append(o->stage, glue.p, glue.n) == 0 &&
+           splices_append(cuts, ev->data, o->stage) == 0;
+}
+
 static bool take_event(struct attempt *a, struct outgoing *o, const struct sse_event *ev)
 {
     struct splices *cuts = &a->w->splices;
     if (!ev->data.p)
-        return out_pass(o, ev->raw);
+        return out_comment(a, o, ev->raw);
     if (!a->first_byte_us)
         a->first_byte_us = a->last_read_us;
+    if (a->translation)
+        return out_translated(a, o, ev);
     a->data_seen = true;
     enum dialect_verdict verdict =
-        dialect_openai.stream_event(&a->stream, &a->w->doc, ev->type, ev->data, cuts);
+        a->dialect->stream_event(&a->stream, &a->w->doc, ev->type, ev->data, cuts);
+    if (a->req->as_array)
+        return out_element(a, o, ev, cuts);
     if (verdict == DIALECT_DROP) {
         /* A line feed in front ends the event before: its CRLF came in two reads. */
         bool split = ev->raw.p[0] == '\n';
@@ -322,11 +396,42 @@ static bool take_event(struct attempt *a, struct outgoing *o, const struct sse_e
     return out_pass(o, ev->raw);
 }
 
+/* A frame as an event: its type is that of the event or of the exception. */
+static enum sse_result next_frame(struct attempt *a, const char *p, size_t n, struct sse_event *ev)
+{
+    struct eventstream_message m;
+    switch (eventstream_reader_next(&a->frames, p, n, &m)) {
+    case EVENTSTREAM_MESSAGE:
+        *ev = (struct sse_event){.raw = m.raw, .data = m.payload, .type = m.event_type};
+        if (m.exception_type.n)
+            ev->type = m.exception_type;
+        else if (m.error_code.n)
+            ev->type = m.error_code;
+        return SSE_EVENT;
+    case EVENTSTREAM_BAD:
+        a->stream_fault = eventstream_fault_text(a->frames.fault);
+        break;
+    case EVENTSTREAM_MORE:
+        break;
+    }
+    return SSE_MORE;
+}
+
+static enum sse_result next_event(struct attempt *a, const char *p, size_t n, struct sse_event *ev)
+{
+    if (a->dialect->framing == CODEC_EVENTSTREAM)
+        return next_frame(a, p, n, ev);
+    return sse_reader_next(&a->sse, p, n, ev);
+}
+
 /* An event that is too large is passed on unread: all of it counts as generated. */
 static bool take_unread(struct attempt *a, struct outgoing *o, const struct sse_event *ev)
 {
     a->stream.output_bytes += ev->raw.n;
-    return out_pass(o, ev->raw);
+    if (!a->translation && !a->req->as_array)
+        return out_pass(o, ev->raw);
+    a->stream_fault = "an event is too long to be translated";
+    return false;
 }
 
 /* Takes whole events off p; returns how many bytes they are. */
@@ -336,19 +441,20 @@ static size_t take_events(struct attempt *a, struct outgoing *o, const char *p, 
     struct sse_event ev;
     *ok = true;
     while (*ok && !a->stream.done && !a->stream.failed) {
-        enum sse_result res = sse_reader_next(&a->sse, p + used, n - used, &ev);
+        enum sse_result res = next_event(a, p + used, n - used, &ev);
         if (res == SSE_MORE)
             break;
         *ok = res == SSE_PASS ? take_unread(a, o, &ev) : take_event(a, o, &ev);
         used += ev.raw.n;
     }
+    *ok = *ok && !a->stream_fault;
     return used;
 }
 
 static void note_progress(struct attempt *a)
 {
     int64_t usage[LEDGER_USAGE_MAX];
-    if (a->stream.usage.flags & USAGE_PRESENT)
+    if ((a->stream.usage.flags & (USAGE_PRESENT | USAGE_PARTIAL)) == USAGE_PRESENT)
         bound_from_usage(&a->stream.usage, usage);
     else
         bound_counted(a->reserved_usage, a->stream.output_bytes, usage);
@@ -409,6 +515,9 @@ static void stream_out(struct attempt *a, struct outgoing *o)
     if (a->counting)
         return;
     enum stream_turn turn = turn_of(a);
+    if (turn == STREAM_COMPLETE && r->as_array && !a->translation &&
+        buf_append(o->stage, "]", 1) < 0)
+        turn = STREAM_CUT;
     bool committed = r->bytes_to_client > 0;
     /* An error before anything went out is another try's chance. */
     bool silent = !committed && (turn == STREAM_FAILED || turn == STREAM_CUT);
@@ -445,7 +554,7 @@ static void take_unfinished(struct attempt *a, struct outgoing *o, const char *p
     size_t staged = o->stage->len;
     struct sse_event ev;
     uint32_t malformed = a->stream.malformed;
-    if (a->body.done && !a->stream.done && !a->stream.failed &&
+    if (a->body.done && !a->stream.done && !a->stream.failed && a->dialect->framing == CODEC_SSE &&
         sse_reader_finish(&a->sse, p, n, &ev) == SSE_EVENT && take_event(a, o, &ev) &&
         turn_of(a) == STREAM_COMPLETE && a->stream.malformed == malformed)
         return;
@@ -461,7 +570,7 @@ static size_t take_what_has_no_room(struct attempt *a, struct outgoing *o, const
     struct sse_event ev;
     size_t more = n - GW_MIN(n, a->in_held);
     if (n <= EVENT_SMALL_BYTES || worker_may_buffer(a->w, more) ||
-        sse_reader_give_up(&a->sse, p, n, &ev) != SSE_PASS)
+        a->dialect->framing != CODEC_SSE || sse_reader_give_up(&a->sse, p, n, &ev) != SSE_PASS)
         return 0;
     *ok = take_unread(a, o, &ev);
     return n;
@@ -472,6 +581,25 @@ static void account_unfinished(struct attempt *a)
     if (a->in.cap > EVENT_SMALL_BYTES && a->in.cap / 2 > a->in.len)
         buf_trim(&a->in);
     worker_account(a->w, &a->in_held, a->in.cap);
+}
+
+/* The provider's side is through: what the caller's dialect still owes its end. */
+static void end_translation(struct attempt *a, struct outgoing *o)
+{
+    size_t staged = o->stage->len;
+    if (!a->translation || !a->body.done || a->stream.done || a->stream.failed)
+        return;
+    if (translation_end(a->translation, o->stage) == 0)
+        a->stream.done = true;
+    else {
+        a->stream.finished = false;
+        o->stage->len = staged;
+    }
+}
+
+static void fail_stream(struct attempt *a)
+{
+    attempt_finish(a, END_MALFORMED, a->stream_fault ? a->stream_fault : "an event is too long");
 }
 
 /* p is the worker's scratch: the framing is taken out in place. */
@@ -496,7 +624,7 @@ static void feed_stream(struct attempt *a, char *p, size_t n)
     if (ok && step == HTTP_BODY_MORE)
         used += take_what_has_no_room(a, &o, from + used, n_data - used, &ok);
     if (!ok) {
-        attempt_finish(a, END_MALFORMED, "an event is too long");
+        fail_stream(a);
         return;
     }
     if (a->stream.events > 0)
@@ -506,6 +634,7 @@ static void feed_stream(struct attempt *a, char *p, size_t n)
         return;
     }
     take_unfinished(a, &o, from + used, n_data - used);
+    end_translation(a, &o);
     bool over = turn_of(a) != STREAM_GOES_ON;
     /* stream_out may end the request and free nothing before the loop turn is over: `from` stays
      * valid in it. */
@@ -603,6 +732,7 @@ static void connection_ended(struct attempt *a, enum io_status st)
         struct outgoing o = {.stage = &a->w->stage};
         o.stage->len = 0;
         take_unfinished(a, &o, a->in.data, a->in.len);
+        end_translation(a, &o);
         stream_out(a, &o);
     } else
         attempt_finish(a, END_CUT, st == IO_EOF ? "closed inside the answer" : reason);

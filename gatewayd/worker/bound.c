@@ -44,6 +44,8 @@ static __int128 output_bound(const struct dialect_request *a)
 void bound_reserve(const struct dialect_request *a, int64_t usage[LEDGER_USAGE_MAX])
 {
     memset(usage, 0, LEDGER_USAGE_MAX * sizeof usage[0]);
+    if (a->op == DIALECT_COUNT_TOKENS)
+        return; /* no provider bills it */
     usage[LEDGER_INPUT] = at_most(input_bound(a));
     usage[LEDGER_OUTPUT] = at_most(output_bound(a));
 }
@@ -52,8 +54,10 @@ void bound_from_usage(const struct dialect_usage *u, int64_t usage[LEDGER_USAGE_
 {
     memset(usage, 0, LEDGER_USAGE_MAX * sizeof usage[0]);
     int64_t cached = GW_MIN(u->cached_tokens, u->input_tokens);
-    usage[LEDGER_INPUT] = u->input_tokens - cached;
+    int64_t written = GW_MIN(u->cache_write_tokens, u->input_tokens - cached);
+    usage[LEDGER_INPUT] = u->input_tokens - cached - written;
     usage[LEDGER_CACHED] = cached;
+    usage[LEDGER_CACHE_WRITE] = written;
     usage[LEDGER_OUTPUT] = u->output_tokens;
     usage[LEDGER_REASONING] = u->reasoning_tokens;
 }

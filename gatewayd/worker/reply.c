@@ -95,6 +95,10 @@ static uint64_t overhead_us(const struct req *r)
 static void write_gateway_fields(struct headwriter *h, const struct req *r)
 {
     headwriter_field_lit(h, "x-request-id", slice_str(r->id_text));
+    if (r->dialect->request_id_field)
+        headwriter_field(h, slice_str(r->dialect->request_id_field), slice_str(r->id_text));
+    if (r->dropped.n)
+        headwriter_field_lit(h, "x-gw-dropped", r->dropped);
     if (r->n_attempts == 0)
         return;
     if (r->current) {
@@ -201,12 +205,13 @@ static void write_status_fields(struct headwriter *h, const struct req *r)
     }
 }
 
-static struct slice error_body(char *mem, size_t cap, const struct dialect_error *e)
+static struct slice error_body(const struct dialect *d, char *mem, size_t cap,
+                               const struct dialect_error *e)
 {
     struct json_writer w;
     size_t n;
     jw_init_fixed(&w, mem, cap);
-    dialect_openai.write_error(&w, e);
+    d->write_error(&w, e);
     return jw_finish(&w, &n) == 0 ? slice_of(mem, n) : slice_of(NULL, 0);
 }
 
@@ -215,7 +220,7 @@ void reply_error(struct req *r, const char *param)
     char body[ERROR_BODY_BYTES], extra[512];
     struct dialect_error e = {
         .message = slice_str(r->detail),
-        .type = dialect_openai.error_type(r->status, r->code),
+        .type = r->dialect->error_type(r->status, r->code),
         .param = param,
         .code = r->code,
         .status = r->status,
@@ -224,7 +229,9 @@ void reply_error(struct req *r, const char *param)
     headwriter_init(&h, extra, sizeof extra);
     write_retry_fields(&h, r);
     write_status_fields(&h, r);
-    reply_body(r, r->status, error_body(body, sizeof body, &e),
+    if (r->dialect->error_type_field)
+        headwriter_field(&h, slice_str(r->dialect->error_type_field), slice_str(e.type));
+    reply_body(r, r->status, error_body(r->dialect, body, sizeof body, &e),
                slice_of(extra, (size_t)(h.at - extra)));
 }
 
@@ -240,7 +247,7 @@ void reply_bad_head(struct conn *c, const struct http_error *err)
                               .type = dialect_openai.error_type(err->status, "bad_http"),
                               .code = "bad_http",
                               .status = err->status};
-    struct slice b = error_body(body, sizeof body, &e);
+    struct slice b = error_body(&dialect_openai, body, sizeof body, &e);
     struct headwriter h;
     headwriter_init(&h, head, sizeof head);
     write_status_line(&h, err->status);
@@ -267,7 +274,7 @@ struct slice reply_overload(char out[REPLY_OVERLOAD_BYTES])
         .type = dialect_openai.error_type(503, "overloaded"),
         .code = "overloaded",
         .status = 503};
-    struct slice b = error_body(body, sizeof body, &e);
+    struct slice b = error_body(&dialect_openai, body, sizeof body, &e);
     struct headwriter h;
     headwriter_init(&h, out, REPLY_OVERLOAD_BYTES);
     write_status_line(&h, 503);

@@ -84,6 +84,7 @@ static struct req *req_new(struct conn *c)
     r->started_us = clock_mono_us();
     r->started_wall_us = clock_wall_us();
     r->min_retry_after_us = -1;
+    r->dialect = &dialect_openai;
     crypto_request_id(r->started_wall_us, r->id);
     crypto_request_id_text(r->id, r->id_text);
     list_append(&w->reqs, &r->node);
@@ -122,6 +123,7 @@ void req_fail(struct req *r, int status, const char *code, const char *fmt, ...)
     vsnprintf(r->detail, sizeof r->detail, fmt, ap);
     va_end(ap);
     r->code = code;
+    r->fail_status = status;
     if (r->bytes_to_client == 0)
         r->status = status;
     req_set_state(r, REQ_REJECT);
@@ -162,6 +164,7 @@ static void find_client(struct req *r)
 static enum req_step step_head(struct req *r)
 {
     find_client(r);
+    r->dialect = route_error_dialect(r->path);
     if (!net_addr_is_unix(&r->client) && !cidr_list_has(&r->snap->allow, &r->client)) {
         req_fail(r, 403, "address_not_allowed", "requests from this address are not allowed");
         return REQ_STEP_MORE;
@@ -177,6 +180,7 @@ static enum req_step step_head(struct req *r)
                  http_method_name(r->route->method));
         break;
     case ROUTE_FOUND:
+        r->dialect = dialects_native(r->route->dialect);
         req_set_state(r, REQ_AUTH);
         break;
     }
@@ -346,6 +350,7 @@ static enum req_step step_try(struct req *r)
 {
     struct candidate *cand =
         r->current && !r->current->tried ? (struct candidate *)r->current : req_route_next(r);
+    struct dialect_refusal why;
     if (!cand) {
         req_answer_exhausted(r);
         return REQ_STEP_MORE;
@@ -353,7 +358,7 @@ static enum req_step step_try(struct req *r)
     r->current = cand;
     cand->tried = true;
     req_set_state(r, REQ_WAIT_HEAD);
-    switch (attempt_start(r, cand)) {
+    switch (attempt_start(r, cand, &why)) {
     case ATTEMPT_STARTED:
         return REQ_STEP_WAIT;
     case ATTEMPT_NO_SLOT:
@@ -361,6 +366,11 @@ static enum req_step step_try(struct req *r)
         return REQ_STEP_MORE;
     case ATTEMPT_NO_CONNECTION:
         r->n_failed++;
+        req_set_state(r, REQ_TRY);
+        return REQ_STEP_MORE;
+    case ATTEMPT_REFUSED:
+        if (!r->refusal)
+            r->refusal = (void *)arena_dup(&r->arena, slice_of((char *)&why, sizeof why)).p;
         req_set_state(r, REQ_TRY);
         return REQ_STEP_MORE;
     case ATTEMPT_TOO_BIG:
@@ -518,6 +528,8 @@ static void probe_client(struct req *r)
     struct iovec iov = {(void *)interim, sizeof interim - 1};
     if (r->streamed && r->attempt && r->attempt->sse.passing)
         return; /* inside an event: its next bytes will do */
+    if (r->streamed && (r->dialect->framing != CODEC_SSE || r->as_array))
+        return; /* has nothing that may stand between events */
     if (r->streamed)
         req_answer_stream(r, SLICE_LIT(":\n\n"));
     else if (!r->http10)

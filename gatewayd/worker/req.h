@@ -66,6 +66,8 @@ struct candidate {
     const struct conf_model *model;
     const struct conf_target *target;
     const struct conf_credential *credential;
+    enum provider_op
+        op; /* by which it answers: of the caller's dialect, or one that is translated */
     bool tried;
 };
 
@@ -89,7 +91,9 @@ struct req {
     struct http_request head; /* its base is a copy in the arena */
     struct slice path;        /* normalised, in the arena */
     const struct route *route;
+    const struct dialect *dialect; /* in which the caller is answered */
     struct slice path_model;
+    bool as_array; /* a stream as one JSON array (Gemini without alt=sse) */
     struct net_addr client;
     bool http10;
     bool running, run_again; /* req_run is on the stack; it was called again meanwhile */
@@ -122,11 +126,13 @@ struct req {
     uint32_t n_failed, n_rate_limited;
     int64_t min_retry_after_us; /* of the rate-limited tries; -1 none */
     int64_t retry_at_us;
-    bool maybe_sent;   /* some try may have reached a provider */
-    bool maybe_billed; /* some try that failed may have been billed */
+    const struct dialect_refusal *refusal; /* of the first target that can't be told this request */
+    bool maybe_sent;                       /* some try may have reached a provider */
+    bool maybe_billed;                     /* some try that failed may have been billed */
 
     /* the answer */
     int status;           /* sent to the client; 0: none yet */
+    int fail_status;      /* of an own error: what `status` is, or would be had nothing been sent */
     const char *code;     /* error code of the log line */
     const char *reason;   /* why it ended so, static text */
     const char *param;    /* member that an own error is about; NULL: none */
@@ -145,6 +151,7 @@ struct req {
     const char *money_state; /* NULL: nothing was charged */
     struct dialect_name finish_reason;
     struct slice upstream_request_id;
+    struct slice dropped; /* what the translation left out; n = 0: nothing */
     int upstream_status;
     char first_mem[REQ_ARENA_FIRST_BYTES] __attribute__((aligned(16)));
 };

@@ -76,7 +76,8 @@ static void send_whole(struct req *r, int status)
     size_t total = 0;
     for (int i = 1; i < n_iov; i++)
         total += iov[i].iov_len;
-    struct slice type = http_fields_get(&a->res.fields, HTTP_H_CONTENT_TYPE);
+    struct slice type = a->translation ? SLICE_LIT("application/json")
+                                       : http_fields_get(&a->res.fields, HTTP_H_CONTENT_TYPE);
     struct reply_head rh = {
         .status = status,
         .content_type = type.n <= CONTENT_TYPE_MAX_BYTES ? type : SLICE_LIT("application/json"),
@@ -98,6 +99,15 @@ static void send_whole(struct req *r, int status)
 
 /* ---- streams ---- */
 
+static struct slice stream_type(const struct req *r)
+{
+    if (r->as_array)
+        return SLICE_LIT("application/json; charset=utf-8");
+    if (r->dialect->framing == CODEC_SSE)
+        return SLICE_LIT("text/event-stream; charset=utf-8");
+    return slice_str(r->dialect->content_type_stream);
+}
+
 static struct slice stream_head(struct req *r, char mem[REPLY_HEAD_BYTES])
 {
     char extra[640];
@@ -106,7 +116,7 @@ static struct slice stream_head(struct req *r, char mem[REPLY_HEAD_BYTES])
     memcpy(extra + fields.n, no_cache.p, no_cache.n);
     struct reply_head rh = {
         .status = r->attempt->res.status,
-        .content_type = SLICE_LIT("text/event-stream; charset=utf-8"),
+        .content_type = stream_type(r),
         .framing = r->http10 ? REPLY_UNTIL_CLOSE : REPLY_CHUNKED,
         .extra = slice_of(extra, fields.n + no_cache.n),
     };
@@ -162,13 +172,16 @@ bool req_answer_stream_end(struct req *r, struct slice last)
 void req_answer_break(struct req *r)
 {
     struct buf b;
-    struct dialect_error e = {
-        .message = slice_str(r->detail), .type = "server_error", .code = r->code};
+    int status = r->fail_status;
+    struct dialect_error e = {.message = slice_str(r->detail),
+                              .type = r->dialect->error_type(status, r->code),
+                              .code = r->code,
+                              .status = status};
     buf_init(&b, 4096);
     /* An event that was cut ends as a broken one, so that ours isn't part of it. */
     if (r->inside_event && buf_append(&b, "\n\n", 2) < 0)
         return;
-    if (dialect_openai.write_stream_error(&b, &e) == 0)
+    if (!r->as_array && r->dialect->write_stream_error(&b, &e) == 0)
         send_stream(r, buf_slice(&b), false);
     buf_release(&b);
 }
@@ -237,6 +250,12 @@ static void fail_exhausted(struct req *r)
 
 void req_answer_exhausted(struct req *r)
 {
+    if (r->n_failed == 0 && r->refusal) {
+        r->param = r->refusal->param;
+        req_fail(r, 400, r->refusal->code ? r->refusal->code : "invalid_request", "%s",
+                 r->refusal->message);
+        return;
+    }
     if (r->n_failed == 0)
         r->n_failed = r->n_candidates;
     fail_exhausted(r);

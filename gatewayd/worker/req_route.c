@@ -11,37 +11,18 @@
 
 #include <stdlib.h>
 
-static enum dialect_op dialect_op_of(const struct req *r)
-{
-    switch (r->route->id) {
-    case ROUTE_COMPLETIONS:
-        return DIALECT_COMPLETIONS;
-    case ROUTE_EMBEDDINGS:
-        return DIALECT_EMBEDDINGS;
-    default:
-        return DIALECT_CHAT;
-    }
-}
-
-enum provider_op req_route_op(const struct req *r)
-{
-    static const enum provider_op ops[] = {
-        [DIALECT_CHAT] = PROVIDER_OP_CHAT,
-        [DIALECT_COMPLETIONS] = PROVIDER_OP_COMPLETIONS,
-        [DIALECT_EMBEDDINGS] = PROVIDER_OP_EMBEDDINGS,
-    };
-    return ops[r->ask.op];
-}
-
 /* ---- the body ---- */
 
 static bool read_body(struct req *r, const struct buf *body)
 {
     struct dialect_refusal why;
     struct slice model = r->path_model.n ? r->path_model : r->snap->conf->gateway.default_model;
-    if (dialect_openai.read_request(&r->w->doc, buf_slice(body), dialect_op_of(r), model, &r->ask,
-                                    &why) == 0)
+    if (r->dialect->read_request(&r->w->doc, buf_slice(body), r->route->op, model, &r->ask, &why) ==
+        0) {
+        if (r->route->stream != ROUTE_BODY_SAYS)
+            r->ask.stream = r->route->stream == ROUTE_STREAM;
         return true;
+    }
     struct slice param = arena_dup(&r->arena, slice_of(why.param, strlen(why.param) + 1));
     r->param = param.p;
     req_fail(r, 400, why.code ? why.code : "invalid_request", "%s", why.message);
@@ -77,9 +58,24 @@ static bool content_type_ok(const struct req *r)
 
 /* ---- the model ---- */
 
-static bool provider_offers(const struct req *r, const struct conf_credential *c)
+/* The operation by which a credential's provider answers; PROVIDER_N_OPS: it can't. */
+static enum provider_op op_of(const struct req *r, const struct conf_credential *c)
 {
-    return r->snap->credentials[c->index].head[req_route_op(r)].n > 0;
+    return dialects_choose(r->route->dialect, r->route->op, r->ask.stream,
+                           r->snap->credentials[c->index].offers);
+}
+
+/* Gemini's streams are one JSON array unless the query asks for events
+ * (ai.google.dev/api/generate-content#method:-models.streamgeneratecontent). */
+static bool wants_array(const struct req *r)
+{
+    struct slice query = http_request_query(&r->head);
+    if (r->route->id != ROUTE_STREAM_GENERATE)
+        return false;
+    while (query.p)
+        if (slice_eq(slice_split(&query, '&'), SLICE_LIT("alt=sse")))
+            return false;
+    return true;
 }
 
 static uint32_t below(uint32_t n)
@@ -137,10 +133,12 @@ static void add_tier(struct req *r, const struct conf_model *m, uint32_t from, u
     for (uint32_t i = 0; i < n; i++) {
         const struct conf_target *t = drawn[i].target;
         struct candidate *first = r->candidates + r->n_candidates;
-        for (uint32_t k = 0; k < t->n_credentials && r->n_candidates < REQ_CANDIDATES_MAX; k++)
-            if (provider_offers(r, t->credentials[k]))
+        for (uint32_t k = 0; k < t->n_credentials && r->n_candidates < REQ_CANDIDATES_MAX; k++) {
+            enum provider_op op = op_of(r, t->credentials[k]);
+            if (op != PROVIDER_N_OPS)
                 r->candidates[r->n_candidates++] =
-                    (struct candidate){m, t, t->credentials[k], false};
+                    (struct candidate){m, t, t->credentials[k], op, false};
+        }
         draw_by_weight(first, r->candidates + r->n_candidates, credential_weight);
     }
 }
@@ -250,6 +248,7 @@ enum req_step req_route_step(struct req *r)
         req_fail(r, 415, "unsupported_encoding", "compressed request bodies are not supported");
         return REQ_STEP_MORE;
     }
+    r->as_array = wants_array(r);
     if (!read_body(r, &r->body))
         return REQ_STEP_MORE;
     r->model = find_model(r);

@@ -18,6 +18,4 @@ bool req_route_has_other(const struct req *r);
 /* Makes an untried credential of the current target the next one. */
 void req_route_prefer_same_target(struct req *r);
 
-enum provider_op req_route_op(const struct req *r);
-
 #endif

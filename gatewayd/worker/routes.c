@@ -4,10 +4,32 @@
 #include "gatewayd/worker/routes.h"
 
 static const struct route routes[ROUTE_COUNT] = {
-#define X(id, method, path, auth, metering)                                                        \
-    {ROUTE_##id, HTTP_M_##method, SLICE_LIT(path), auth, metering},
+#define X(id, method, path, rest, auth, metering, dialect, op, stream)                             \
+    {ROUTE_##id, HTTP_M_##method, SLICE_LIT(path), rest, auth, metering, dialect, op, stream},
     ROUTES(X)
 #undef X
+};
+
+/* What stands in front of a dialect's own paths where a client is told one base URL. */
+static const struct {
+    struct slice prefix;
+    enum dialect_id dialect;
+} aliases[] = {
+    {SLICE_LIT("/openai"), DIALECT_OPENAI},
+    {SLICE_LIT("/anthropic"), DIALECT_ANTHROPIC},
+    {SLICE_LIT("/genai"), DIALECT_GEMINI},
+    {SLICE_LIT("/bedrock"), DIALECT_BEDROCK},
+};
+
+/* Beginnings of paths that only callers of one dialect ask for. */
+static const struct {
+    struct slice prefix;
+    enum dialect_id dialect;
+} habits[] = {
+    {SLICE_LIT("/v1/messages"), DIALECT_ANTHROPIC},
+    {SLICE_LIT("/messages"), DIALECT_ANTHROPIC},
+    {SLICE_LIT("/v1beta/"), DIALECT_GEMINI},
+    {SLICE_LIT("/model/"), DIALECT_BEDROCK},
 };
 
 static bool strip_prefix(struct slice *s, struct slice prefix)
@@ -33,35 +55,79 @@ static bool strip_deployment(struct slice *rest, struct slice *model)
     return true;
 }
 
-/* `path` with or without /v1 in front. */
+static enum dialect_id strip_alias(struct slice *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(aliases); i++) {
+        struct slice s = *path;
+        if (!strip_prefix(&s, aliases[i].prefix) || s.n == 0 || s.p[0] != '/')
+            continue;
+        *path = s;
+        return aliases[i].dialect;
+    }
+    return DIALECT_NONE;
+}
+
+/* `path` with or without the version in front. */
 static bool matches(const struct route *r, struct slice path, struct slice *model)
 {
+    static const struct slice v1 = SLICE_LIT("/v1"), v1beta = SLICE_LIT("/v1beta");
     struct slice want = r->path;
-    if (!slice_starts_with(path, SLICE_LIT("/v1/")))
-        strip_prefix(&want, SLICE_LIT("/v1"));
-    if (r->id != ROUTE_MODEL)
+    bool beta = r->dialect == DIALECT_GEMINI;
+    struct slice version = beta ? v1beta : v1;
+    if (!slice_starts_with(path, version) || path.n == version.n || path.p[version.n] != '/')
+        strip_prefix(&want, version);
+    if (!r->rest)
         return slice_eq(path, want);
-    if (path.n <= want.n || !slice_starts_with(path, want))
+    size_t rest = strlen(r->rest);
+    if (path.n <= want.n + rest || !slice_starts_with(path, want) ||
+        memcmp(path.p + path.n - rest, r->rest, rest) != 0)
         return false;
-    *model = slice_of(path.p + want.n, path.n - want.n);
+    *model = slice_of(path.p + want.n, path.n - want.n - rest);
     return true;
+}
+
+static bool is_spoken(const struct route *r, enum dialect_id alias, bool deployment)
+{
+    if (deployment)
+        return r->metering == ROUTE_METERED && r->dialect == DIALECT_OPENAI;
+    if (alias == DIALECT_NONE)
+        return true;
+    bool same =
+        r->dialect == alias || (alias == DIALECT_OPENAI && r->dialect == DIALECT_OPENAI_RESPONSES);
+    return same && r->auth != ROUTE_AUTH_PUBLIC;
 }
 
 enum route_result route_find(enum http_method_id method, struct slice path,
                              const struct route **out, struct slice *model)
 {
-    *model = slice_of(NULL, 0);
-    bool deployment = strip_deployment(&path, model);
-    bool aliased = deployment || strip_prefix(&path, SLICE_LIT("/openai"));
+    struct slice named = slice_of(NULL, 0);
+    bool deployment = strip_deployment(&path, &named);
+    enum dialect_id alias = deployment ? DIALECT_NONE : strip_alias(&path);
     if (method == HTTP_M_HEAD)
         method = HTTP_M_GET;
     *out = NULL;
+    *model = named;
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
-        if ((deployment && routes[i].metering == ROUTE_UNMETERED) ||
-            (aliased && routes[i].auth == ROUTE_AUTH_PUBLIC) || !matches(&routes[i], path, model))
+        const struct route *r = &routes[i];
+        struct slice m = named;
+        if (!matches(r, path, &m) || !is_spoken(r, alias, deployment) ||
+            !dialects_native(r->dialect))
             continue;
-        *out = &routes[i];
-        return routes[i].method == method ? ROUTE_FOUND : ROUTE_NO_METHOD;
+        if (r->method != method && *out)
+            continue;
+        *out = r;
+        *model = m;
+        if (r->method == method)
+            return ROUTE_FOUND;
     }
-    return ROUTE_NO_PATH;
+    return *out ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+}
+
+const struct dialect *route_error_dialect(struct slice path)
+{
+    enum dialect_id id = strip_alias(&path);
+    for (size_t i = 0; id == DIALECT_NONE && i < ARRAY_LEN(habits); i++)
+        if (slice_starts_with(path, habits[i].prefix))
+            id = habits[i].dialect;
+    return id != DIALECT_NONE && dialects_native(id) ? dialects_native(id) : &dialect_openai;
 }

@@ -2,14 +2,16 @@
  * routes.h: the one table of what the data listener answers.
  *
  * A path is normalised once (http/path.h) and then matched exactly. Each route names what a caller
- * must show (auth class) and how its cost is known (metering class); both are arguments of the
- * X-macro, so a route that names neither doesn't compile. Aliases (`/openai`, no `/v1`, Azure's
- * deployments) are resolved here and nowhere else.
+ * must show (auth class), how its cost is known (metering class) and in which dialect it is spoken
+ * to; all are arguments of the X-macro, so a route that lacks one doesn't compile. Aliases
+ * (`/openai`, `/anthropic`, `/genai`, `/bedrock`, no `/v1`, Azure's deployments) are resolved here
+ * and nowhere else. A route whose dialect isn't served (dialects.h) isn't there.
  */
 #ifndef GW_WORKER_ROUTES_H
 #define GW_WORKER_ROUTES_H
 
 #include "common/slice.h"
+#include "gatewayd/dialect/dialects.h"
 #include "gatewayd/http/head.h"
 
 enum route_auth {
@@ -22,19 +24,49 @@ enum route_metering {
     ROUTE_METERED,   /* every provider call is a ledger record */
 };
 
-/* id, method, path, auth, metering */
+/* Whether an answer comes as a stream. */
+enum route_stream {
+    ROUTE_WHOLE,
+    ROUTE_STREAM,
+    ROUTE_BODY_SAYS, /* the body's `stream` */
+};
+
+/* id, method, path, what follows the model's name in it (NULL: the path has none), auth, metering,
+ * dialect, operation, stream */
 #define ROUTES(X)                                                                                  \
-    X(HEALTHZ, GET, "/healthz", ROUTE_AUTH_PUBLIC, ROUTE_UNMETERED)                                \
-    X(READYZ, GET, "/readyz", ROUTE_AUTH_PUBLIC, ROUTE_UNMETERED)                                  \
-    X(MODELS, GET, "/v1/models", ROUTE_AUTH_KEY, ROUTE_UNMETERED)                                  \
-    X(MODEL, GET, "/v1/models/", ROUTE_AUTH_KEY,                                                   \
-      ROUTE_UNMETERED) /* the rest of the path is the name */                                      \
-    X(CHAT, POST, "/v1/chat/completions", ROUTE_AUTH_KEY, ROUTE_METERED)                           \
-    X(COMPLETIONS, POST, "/v1/completions", ROUTE_AUTH_KEY, ROUTE_METERED)                         \
-    X(EMBEDDINGS, POST, "/v1/embeddings", ROUTE_AUTH_KEY, ROUTE_METERED)
+    X(CHAT, POST, "/v1/chat/completions", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI,     \
+      DIALECT_CHAT, ROUTE_BODY_SAYS)                                                               \
+    X(MESSAGES, POST, "/v1/messages", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_ANTHROPIC,      \
+      DIALECT_CHAT, ROUTE_BODY_SAYS)                                                               \
+    X(RESPONSES, POST, "/v1/responses", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,                       \
+      DIALECT_OPENAI_RESPONSES, DIALECT_CHAT, ROUTE_BODY_SAYS)                                     \
+    X(COMPLETIONS, POST, "/v1/completions", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI,   \
+      DIALECT_COMPLETIONS, ROUTE_BODY_SAYS)                                                        \
+    X(EMBEDDINGS, POST, "/v1/embeddings", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI,     \
+      DIALECT_EMBEDDINGS, ROUTE_WHOLE)                                                             \
+    X(COUNT_TOKENS, POST, "/v1/messages/count_tokens", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,        \
+      DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, ROUTE_WHOLE)                                        \
+    X(GENERATE, POST, "/v1beta/models/", ":generateContent", ROUTE_AUTH_KEY, ROUTE_METERED,        \
+      DIALECT_GEMINI, DIALECT_CHAT, ROUTE_WHOLE)                                                   \
+    X(STREAM_GENERATE, POST, "/v1beta/models/", ":streamGenerateContent", ROUTE_AUTH_KEY,          \
+      ROUTE_METERED, DIALECT_GEMINI, DIALECT_CHAT, ROUTE_STREAM)                                   \
+    X(GENERATE_COUNT, POST, "/v1beta/models/", ":countTokens", ROUTE_AUTH_KEY, ROUTE_METERED,      \
+      DIALECT_GEMINI, DIALECT_COUNT_TOKENS, ROUTE_WHOLE)                                           \
+    X(CONVERSE, POST, "/model/", "/converse", ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_BEDROCK,      \
+      DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
+    X(CONVERSE_STREAM, POST, "/model/", "/converse-stream", ROUTE_AUTH_KEY, ROUTE_METERED,         \
+      DIALECT_BEDROCK, DIALECT_CHAT, ROUTE_STREAM)                                                 \
+    X(MODELS, GET, "/v1/models", NULL, ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,            \
+      DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
+    X(MODEL, GET, "/v1/models/", "", ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,              \
+      DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
+    X(HEALTHZ, GET, "/healthz", NULL, ROUTE_AUTH_PUBLIC, ROUTE_UNMETERED, DIALECT_OPENAI,          \
+      DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
+    X(READYZ, GET, "/readyz", NULL, ROUTE_AUTH_PUBLIC, ROUTE_UNMETERED, DIALECT_OPENAI,            \
+      DIALECT_CHAT, ROUTE_WHOLE)
 
 enum route_id {
-#define X(id, method, path, auth, metering) ROUTE_##id,
+#define X(id, method, path, rest, auth, metering, dialect, op, stream) ROUTE_##id,
     ROUTES(X)
 #undef X
         ROUTE_COUNT
@@ -44,16 +76,23 @@ struct route {
     enum route_id id;
     enum http_method_id method;
     struct slice path;
+    const char *rest; /* behind the model's name; NULL: there is none in the path */
     enum route_auth auth;
     enum route_metering metering;
+    enum dialect_id dialect;
+    enum dialect_op op;
+    enum route_stream stream;
 };
 
 enum route_result { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
 
-/* What a path means. `model` is the name that the path carries (`/v1/models/{model}`, Azure's
- * deployment), or {NULL, 0}; it borrows from `path`. On ROUTE_NO_METHOD *out is the route that the
- * path has. HEAD is taken for GET. */
+/* What a path means. `model` is the name that the path carries (`/v1/models/{model}`, Gemini's and
+ * Bedrock's, Azure's deployment), or {NULL, 0}; it borrows from `path`. On ROUTE_NO_METHOD *out is
+ * the route that the path has. HEAD is taken for GET. */
 enum route_result route_find(enum http_method_id method, struct slice path,
                              const struct route **out, struct slice *model);
+
+/* The dialect in which a caller of that path expects errors, whether there is a route or not. */
+const struct dialect *route_error_dialect(struct slice path);
 
 #endif

@@ -49,9 +49,11 @@ static int build_credentials(struct snapshot *s, struct errbuf *e)
         s->credentials[i].endpoint = endpoint_get(s->worker, conf, s->secrets, c, e);
         if (!s->credentials[i].endpoint)
             return -1;
-        for (int op = 0; op < PROVIDER_N_OPS; op++)
-            s->credentials[i].head[op] =
-                upstream_head_constant(s->secrets, c, (enum provider_op)op);
+        for (int op = 0; op < PROVIDER_N_OPS; op++) {
+            struct upstream_head *head = &s->credentials[i].head[op];
+            upstream_head_constant(s->secrets, c, (enum provider_op)op, head);
+            s->credentials[i].offers[op] = head->bytes.n > 0;
+        }
     }
     return 0;
 }
@@ -158,7 +160,7 @@ static void free_credentials(struct snapshot *s)
     for (uint32_t i = 0; s->credentials && i < s->conf->n_credentials; i++) {
         endpoint_unref(s->credentials[i].endpoint);
         for (int op = 0; op < PROVIDER_N_OPS; op++) {
-            struct slice head = s->credentials[i].head[op];
+            struct slice head = s->credentials[i].head[op].bytes;
             crypto_wipe((void *)head.p, head.n);
             free((void *)head.p);
         }

@@ -21,11 +21,18 @@ struct endpoint;
 struct listener;
 struct tls_ctx;
 
+/* Request line and constant fields of an operation. */
+struct upstream_head {
+    struct slice bytes; /* owned */
+    uint32_t model_at;  /* where in bytes the model's name goes; 0: it isn't in the path */
+    bool wants_version; /* anthropic-version, where the caller gives none */
+};
+
 /* Of one conf_credential, by its index. */
 struct snapshot_credential {
     struct endpoint *endpoint;
-    struct slice
-        head[PROVIDER_N_OPS]; /* owned; request line and constant fields; n == 0: not offered */
+    bool offers[PROVIDER_N_OPS];
+    struct upstream_head head[PROVIDER_N_OPS];
 };
 
 /* Of one conf_model, by its index. */

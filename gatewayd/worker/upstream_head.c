@@ -6,36 +6,81 @@
 #include "common/check.h"
 #include "common/secrets.h"
 #include "gatewayd/worker/headwriter.h"
-#include "gatewayd/worker/req_route.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 /* CONSTANT_ROOM_BYTES: the fixed fields, the method and the operation's path. */
 enum { CONSTANT_ROOM_BYTES = 1024, FORWARDED_MAX_BYTES = 64 * 1024 };
 
 static const enum http_header_id forwarded[] = {
-    HTTP_H_OPENAI_BETA, HTTP_H_ANTHROPIC_BETA, HTTP_H_ANTHROPIC_VERSION,
-    HTTP_H_TRACEPARENT, HTTP_H_TRACESTATE,     HTTP_H_IDEMPOTENCY_KEY,
+    HTTP_H_TRACEPARENT,
+    HTTP_H_TRACESTATE,
+    HTTP_H_IDEMPOTENCY_KEY,
+};
+/* What only a provider of the caller's own dialect understands. */
+static const enum http_header_id forwarded_native[] = {
+    HTTP_H_OPENAI_BETA,
+    HTTP_H_ANTHROPIC_BETA,
+    HTTP_H_ANTHROPIC_VERSION,
+};
+
+static const struct slice auth_fields[] = {
+    [PROVIDER_AUTH_BEARER] = SLICE_LIT("authorization: Bearer "),
+    [PROVIDER_AUTH_BEARER_OPTIONAL] = SLICE_LIT("authorization: Bearer "),
+    [PROVIDER_AUTH_NONE] = SLICE_LIT(""),
+    [PROVIDER_AUTH_X_API_KEY] = SLICE_LIT("x-api-key: "),
+    [PROVIDER_AUTH_X_GOOG_API_KEY] = SLICE_LIT("x-goog-api-key: "),
+    [PROVIDER_AUTH_API_KEY] = SLICE_LIT("api-key: "),
 };
 
 static void write_auth(struct headwriter *h, const struct secrets *secrets,
                        const struct conf_credential *cred)
 {
     struct secret s;
-    if (cred->auth == CONF_CRED_NONE || cred->provider->kind->auth == PROVIDER_AUTH_NONE)
+    struct slice field = auth_fields[cred->provider->kind->auth];
+    if (cred->auth == CONF_CRED_NONE || field.n == 0)
         return;
     if (cred->secret.blob.n && secrets_get(secrets, cred->secret.blob, &s)) {
-        headwriter_lit(h, "authorization: Bearer ");
+        headwriter_put(h, field);
         headwriter_put(h, slice_trim(s.data));
         headwriter_lit(h, "\r\n");
     }
+}
+
+/* The path of an operation. Its {model} is left open: *model_at is where it belongs. */
+static void write_path(struct headwriter *h, const struct conf_provider *p, enum provider_op op,
+                       const char *start, uint32_t *model_at)
+{
+    struct slice rest = slice_str(p->kind->paths[op]);
+    *model_at = 0;
+    headwriter_put(h, p->base_url.path);
+    for (const char *open; rest.n && (open = memchr(rest.p, '{', rest.n)) != NULL;) {
+        size_t before = (size_t)(open - rest.p);
+        headwriter_put(h, slice_of(rest.p, before));
+        rest = slice_of(open, rest.n - before);
+        if (slice_starts_with(rest, SLICE_LIT("{model}")))
+            *model_at = (uint32_t)(h->at - start);
+        else
+            headwriter_put(h, p->api_version);
+        (void)slice_split(&rest, '}');
+    }
+    headwriter_put(h, rest);
+}
+
+static bool has_field(const struct conf_provider *p, struct slice name)
+{
+    for (uint32_t i = 0; i < p->headers.n; i++)
+        if (slice_ieq(p->headers.v[i].name, name))
+            return true;
+    return false;
 }
 
 static size_t constant_room(const struct secrets *secrets, const struct conf_credential *cred)
 {
     const struct conf_provider *p = cred->provider;
     struct secret s;
-    size_t n = CONSTANT_ROOM_BYTES + p->base_url.path.n + p->host_header.n;
+    size_t n = CONSTANT_ROOM_BYTES + p->base_url.path.n + p->host_header.n + p->api_version.n;
     if (cred->secret.blob.n && secrets_get(secrets, cred->secret.blob, &s))
         n += s.data.n;
     for (uint32_t i = 0; i < p->headers.n; i++)
@@ -43,19 +88,19 @@ static size_t constant_room(const struct secrets *secrets, const struct conf_cre
     return n;
 }
 
-struct slice upstream_head_constant(const struct secrets *secrets,
-                                    const struct conf_credential *cred, enum provider_op op)
+void upstream_head_constant(const struct secrets *secrets, const struct conf_credential *cred,
+                            enum provider_op op, struct upstream_head *out)
 {
     const struct conf_provider *p = cred->provider;
     struct headwriter h;
+    memset(out, 0, sizeof *out);
     if (!p->kind->paths[op])
-        return slice_of(NULL, 0);
+        return;
     size_t cap = constant_room(secrets, cred);
     char *mem = gw_xmalloc(cap);
     headwriter_init(&h, mem, cap);
     headwriter_lit(&h, "POST ");
-    headwriter_put(&h, p->base_url.path);
-    headwriter_put(&h, slice_str(p->kind->paths[op]));
+    write_path(&h, p, op, mem, &out->model_at);
     headwriter_lit(&h, " HTTP/1.1\r\n");
     headwriter_field_lit(&h, "host", p->host_header);
     write_auth(&h, secrets, cred);
@@ -69,7 +114,9 @@ struct slice upstream_head_constant(const struct secrets *secrets,
     memcpy(exact, mem, n);
     crypto_wipe(mem, n);
     free(mem);
-    return slice_of(exact, n);
+    out->bytes = slice_of(exact, n);
+    out->wants_version =
+        dialects_of_op(op) == DIALECT_ANTHROPIC && !has_field(p, SLICE_LIT("anthropic-version"));
 }
 
 static bool is_configured(const struct conf_slices *list, struct slice name)
@@ -80,12 +127,18 @@ static bool is_configured(const struct conf_slices *list, struct slice name)
     return false;
 }
 
-static bool is_allowed(enum http_header_id id)
+static bool is_in(const enum http_header_id *list, size_t n, enum http_header_id id)
 {
-    for (size_t i = 0; i < ARRAY_LEN(forwarded); i++)
-        if (forwarded[i] == id)
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == id)
             return true;
     return false;
+}
+
+static bool is_allowed(enum http_header_id id, bool native)
+{
+    return is_in(forwarded, ARRAY_LEN(forwarded), id) ||
+           (native && is_in(forwarded_native, ARRAY_LEN(forwarded_native), id));
 }
 
 /* RFC 9110 section 7.6.1: what Connection names is meant for this hop. */
@@ -100,34 +153,74 @@ static bool is_named_by_connection(const struct http_fields *f, struct slice nam
     return false;
 }
 
-static void forward_fields(struct headwriter *h, const struct req *r, const struct conf_provider *p)
+static void forward_fields(struct headwriter *h, const struct req *r, const struct conf_provider *p,
+                           bool native)
 {
     const struct http_fields *f = &r->head.fields;
     for (unsigned i = 0; i < f->n; i++) {
         struct slice name = http_fields_name(f, i);
-        bool wanted = is_allowed((enum http_header_id)f->f[i].id) ||
+        bool wanted = is_allowed((enum http_header_id)f->f[i].id, native) ||
                       (p->forward_headers.n && is_configured(&p->forward_headers, name));
         if (wanted && !is_named_by_connection(f, name))
             headwriter_field(h, name, http_fields_value(f, i));
     }
 }
 
+/* RFC 3986 section 2.3: all but the unreserved characters. */
+static void put_encoded(struct headwriter *h, struct slice s)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        char three[3] = {'%', digits[c >> 4], digits[c & 15]};
+        if (isalnum(c) || strchr("-._~", c))
+            headwriter_put(h, slice_of(s.p + i, 1));
+        else
+            headwriter_put(h, slice_of(three, 3));
+    }
+}
+
+static void put_constant(struct headwriter *h, const struct upstream_head *head, struct slice model)
+{
+    struct slice all = head->bytes;
+    if (head->model_at) {
+        headwriter_put(h, slice_of(all.p, head->model_at));
+        put_encoded(h, model);
+        all = slice_of(all.p + head->model_at, all.n - head->model_at);
+    }
+    headwriter_put(h, all);
+}
+
+/* docs.claude.com/en/api/versioning: a request without it is refused. */
+static void put_version(struct headwriter *h, const struct req *r, bool native)
+{
+    if (!native || !http_fields_count(&r->head.fields, HTTP_H_ANTHROPIC_VERSION))
+        headwriter_lit(h, "anthropic-version: 2023-06-01\r\n");
+}
+
 struct slice upstream_head_write(struct req *r, const struct candidate *cand, size_t body_bytes)
 {
-    struct slice constant = r->snap->credentials[cand->credential->index].head[req_route_op(r)];
+    const struct upstream_head *head =
+        &r->snap->credentials[cand->credential->index].head[cand->op];
+    struct slice model = cand->target->upstream_model;
+    enum dialect_id dialect = dialects_of_op(cand->op);
+    bool native = dialect == r->route->dialect;
     size_t caller = GW_MIN((size_t)r->bytes_from_client, (size_t)FORWARDED_MAX_BYTES);
-    size_t cap = constant.n + caller + 256;
+    size_t cap = head->bytes.n + 3 * model.n + caller + 256;
     char *mem = arena_alloc(&r->arena, cap);
     struct headwriter h;
     if (!mem)
         return slice_of(NULL, 0);
     headwriter_init(&h, mem, cap);
-    headwriter_put(&h, constant);
+    put_constant(&h, head, model);
     if (r->ask.stream)
-        headwriter_lit(&h, "accept: text/event-stream\r\n");
+        headwriter_field_lit(&h, "accept",
+                             slice_str(dialects_native(dialect)->content_type_stream));
     else
         headwriter_lit(&h, "accept: application/json\r\n");
-    forward_fields(&h, r, cand->credential->provider);
+    forward_fields(&h, r, cand->credential->provider, native);
+    if (head->wants_version)
+        put_version(&h, r, native);
     headwriter_field_u64(&h, "content-length", body_bytes);
     return headwriter_end(&h);
 }

@@ -13,10 +13,10 @@
 
 struct secrets;
 
-/* Request line and constant fields, credential included. Owned by the caller ({NULL, 0}: the kind
- * doesn't offer the operation). */
-struct slice upstream_head_constant(const struct secrets *secrets,
-                                    const struct conf_credential *cred, enum provider_op op);
+/* Fills *out with the request line and the constant fields, credential included; bytes.n == 0: the
+ * kind doesn't offer the operation. */
+void upstream_head_constant(const struct secrets *secrets, const struct conf_credential *cred,
+                            enum provider_op op, struct upstream_head *out);
 /* The whole head, in the request's arena; {NULL, 0} if it doesn't fit. */
 struct slice upstream_head_write(struct req *r, const struct candidate *cand, size_t body_bytes);
 

@@ -1,0 +1,272 @@
+/*
+ * translate.c: caller's codec, internal form, provider's codec, and back.
+ */
+#include "gatewayd/dialect/translate.h"
+
+#include "gatewayd/dialect/meter.h"
+#include "gatewayd/dialect/sequence.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    ARENA_FIRST_BYTES = 8192,
+    ARENA_MAX_BYTES = 128 << 20,
+    DROPPED_MAX_BYTES = 1024,
+    MESSAGE_MAX_BYTES = 4096,
+};
+
+struct translation {
+    const struct codec *caller, *provider;
+    enum dialect_op op;
+    struct arena arena; /* of the request's form */
+    struct ir_request request;
+    struct codec_caller as;
+    struct buf body, dropped, answer;
+    /* streams */
+    struct dialect_stream *meter;
+    struct sequence *sequence;
+    void *reader, *writer;
+    struct buf *out; /* during a call */
+    bool unwritten;  /* an event didn't fit */
+    char first[ARENA_FIRST_BYTES] __attribute__((aligned(16)));
+};
+
+struct translation *translation_new(const struct codec *caller, const struct codec *provider,
+                                    enum dialect_op op)
+{
+    struct translation *t = malloc(sizeof *t);
+    if (!t)
+        return NULL;
+    memset(t, 0, offsetof(struct translation, first));
+    t->caller = caller;
+    t->provider = provider;
+    t->op = op;
+    arena_init(&t->arena, t->first, sizeof t->first, ARENA_MAX_BYTES);
+    buf_init(&t->body, 0);
+    buf_init(&t->dropped, DROPPED_MAX_BYTES);
+    buf_init(&t->answer, 0);
+    return t;
+}
+
+void translation_free(struct translation *t)
+{
+    if (!t)
+        return;
+    if (t->reader && t->provider->reader_fini)
+        t->provider->reader_fini(t->reader);
+    if (t->writer && t->caller->writer_fini)
+        t->caller->writer_fini(t->writer);
+    free(t->reader);
+    free(t->writer);
+    sequence_free(t->sequence);
+    arena_reset(&t->arena);
+    buf_release(&t->body);
+    buf_release(&t->dropped);
+    buf_release(&t->answer);
+    free(t);
+}
+
+size_t translation_bytes(const struct translation *t)
+{
+    return sizeof *t + t->arena.used_bytes + t->body.cap + t->answer.cap;
+}
+
+/* ---- the request ---- */
+
+static int too_large(struct dialect_refusal *why)
+{
+    snprintf(why->message, sizeof why->message,
+             "The request is too large to be translated for this model's provider.");
+    why->code = "request_too_complex";
+    return -1;
+}
+
+static int write_body(struct translation *t, const struct codec_target *target, size_t max_bytes,
+                      struct dialect_refusal *why)
+{
+    t->body.len = 0;
+    t->body.max_bytes = max_bytes;
+    if (t->provider->write_request(&t->request, target, &t->body, why) == 0)
+        return 0;
+    return why->message[0] ? -1 : too_large(why);
+}
+
+/* Names of members are the caller's: nothing of them may end a header's line. */
+static void make_printable(struct buf *b)
+{
+    for (size_t i = 0; i < b->len; i++)
+        if (b->data[i] < 0x20 || b->data[i] >= 0x7f)
+            b->data[i] = '?';
+}
+
+int translation_request(struct translation *t, struct json_doc *scratch, struct slice body,
+                        bool stream, const struct codec_target *target, size_t max_bytes,
+                        struct dialect_refusal *why)
+{
+    memset(why, 0, sizeof *why);
+    ir_request_init(&t->request, &t->arena, t->op);
+    t->request.names = t->caller->fields;
+    if (json_parse(scratch, body.p, body.n) < 0 || json_type(scratch, JSON_ROOT) != JSON_OBJECT) {
+        snprintf(why->message, sizeof why->message, "The body must be a JSON object.");
+        return -1;
+    }
+    if (t->caller->read_request(scratch, &t->request, why) < 0)
+        return why->message[0] ? -1 : too_large(why);
+    t->request.stream = stream;
+    if (ir_link_tools(&t->request, why) < 0 ||
+        ir_check_fields(&t->request, t->provider, &t->dropped, why) < 0)
+        return -1;
+    make_printable(&t->dropped);
+    return write_body(t, target, max_bytes, why);
+}
+
+struct slice translation_body(const struct translation *t)
+{
+    return buf_slice(&t->body);
+}
+
+struct slice translation_dropped(const struct translation *t)
+{
+    return buf_slice(&t->dropped);
+}
+
+/* ---- whole answers ---- */
+
+void translation_answer_as(struct translation *t, const struct codec_caller *c)
+{
+    t->as = *c;
+    t->as.request = &t->request;
+}
+
+int translation_response(struct translation *t, struct json_doc *scratch, struct slice body,
+                         size_t max_bytes, struct dialect_response *meter, struct slice *out,
+                         const char **why)
+{
+    struct arena arena;
+    struct ir_response r;
+    if (json_parse(scratch, body.p, body.n) < 0 || json_type(scratch, JSON_ROOT) != JSON_OBJECT) {
+        *why = "the body is not a JSON object";
+        return -1;
+    }
+    char mem[4096];
+    arena_init(&arena, mem, sizeof mem, ARENA_MAX_BYTES);
+    ir_response_init(&r, &arena, t->op);
+    t->answer.len = 0;
+    t->answer.max_bytes = max_bytes;
+    *why = NULL;
+    if (t->provider->read_response(scratch, &r) < 0)
+        *why = "the body is no answer of the provider's dialect";
+    else {
+        meter_take_response(&r, slice_of(NULL, 0), meter);
+        if (t->caller->write_response(&r, &t->as, &t->answer) < 0)
+            *why = "the answer can't be written in the caller's dialect";
+    }
+    *out = buf_slice(&t->answer);
+    arena_reset(&arena);
+    return *why ? -1 : 0;
+}
+
+/* ---- streams ---- */
+
+static void write_event(void *ctx, const struct ir_event *ev)
+{
+    struct translation *t = ctx;
+    if (!t->unwritten && t->caller->write_event(t->writer, &t->as, ev, t->out) < 0)
+        t->unwritten = true;
+}
+
+static void take_event(void *ctx, const struct ir_event *ev)
+{
+    struct translation *t = ctx;
+    meter_take_event(t->meter, ev);
+    sequence_take(t->sequence, ev);
+}
+
+void translation_stream_init(struct translation *t, struct dialect_stream *meter)
+{
+    memset(meter, 0, sizeof *meter);
+    meter->op = t->op;
+    meter->usage.total_tokens = -1;
+    t->meter = meter;
+    t->sequence = sequence_new(write_event, t);
+    t->reader = calloc(1, GW_MAX(t->provider->reader_bytes, (size_t)1));
+    t->writer = calloc(1, GW_MAX(t->caller->writer_bytes, (size_t)1));
+}
+
+static const char *fault_of(const struct translation *t)
+{
+    if (t->unwritten)
+        return "an event can't be written in the caller's dialect";
+    return sequence_fault(t->sequence);
+}
+
+int translation_event(struct translation *t, struct json_doc *scratch, struct slice type,
+                      struct slice data, struct buf *out, const char **why)
+{
+    if (!t->sequence || !t->reader || !t->writer) {
+        *why = "out of memory";
+        return -1;
+    }
+    t->out = out;
+    t->meter->events++;
+    bool is_json = json_parse(scratch, data.p, data.n) == 0;
+    if (t->provider->read_event(t->reader, is_json ? scratch : NULL, type, data, take_event, t) <
+        0) {
+        t->meter->malformed++;
+        *why = "an event can't be read";
+        return -1;
+    }
+    *why = fault_of(t);
+    return *why ? -1 : 0;
+}
+
+int translation_end(struct translation *t, struct buf *out)
+{
+    if (!t->sequence || !t->reader || !t->writer)
+        return -1;
+    t->out = out;
+    if (t->provider->read_end && t->provider->read_end(t->reader, take_event, t) < 0)
+        return -1;
+    if (!sequence_ended(t->sequence) && !t->meter->failed)
+        sequence_take(t->sequence, &(struct ir_event){.kind = IR_EV_END});
+    return sequence_ended(t->sequence) && !fault_of(t) ? 0 : -1;
+}
+
+/* ---- errors ---- */
+
+/* {"error":{"message"}} of OpenAI, Anthropic and Google (which may put it into an array),
+ * {"error":"…"} of some servers, {"message"} of Amazon and Cohere. */
+static uint32_t message_in(const struct json_doc *d)
+{
+    uint32_t root =
+        json_type(d, JSON_ROOT) == JSON_ARRAY && json_count(d, JSON_ROOT) ? 1 : JSON_ROOT;
+    uint32_t error = json_get_lit(d, root, "error");
+    if (json_type(d, error) == JSON_STRING)
+        return error;
+    uint32_t message = json_get_lit(d, error == JSON_NONE ? root : error, "message");
+    return message != JSON_NONE ? message : json_get_lit(d, root, "Message");
+}
+
+struct slice translation_error(struct translation *t, struct json_doc *scratch,
+                               const struct dialect *caller, int status, enum dialect_fault fault,
+                               struct slice body)
+{
+    char message[MESSAGE_MAX_BYTES];
+    size_t n;
+    if (json_parse(scratch, body.p, body.n) < 0 ||
+        json_str_decode(scratch, message_in(scratch), message, sizeof message, &n) < 0 || n == 0)
+        return slice_of(NULL, 0);
+    bool known = fault != DIALECT_FAULT_NONE && fault != DIALECT_FAULT_UNKNOWN;
+    const char *code = known ? dialect_fault_name(fault) : NULL;
+    struct dialect_error e = {.message = slice_of(message, n),
+                              .type = caller->error_type(status, code),
+                              .code = code,
+                              .status = status};
+    struct json_writer w;
+    t->answer.len = 0;
+    t->answer.max_bytes = 8 * MESSAGE_MAX_BYTES;
+    jw_init_buf(&w, &t->answer);
+    caller->write_error(&w, &e);
+    return jw_finish(&w, &n) == 0 ? buf_slice(&t->answer) : slice_of(NULL, 0);
+}

@@ -1,0 +1,61 @@
+/*
+ * translate.h: one try whose provider speaks another dialect than the caller.
+ *
+ *   request  caller's codec -> ir -> tool links, check of fields -> provider's codec
+ *   answer   provider's codec -> ir -> caller's codec
+ *   stream   provider's codec -> sequence -> caller's codec, event by event
+ *
+ * What is metered comes from the same reading (meter.h). Texts of the request are borrowed: its
+ * body must stand as long as the translation. No I/O; every buffer has a bound.
+ */
+#ifndef GW_GATEWAYD_DIALECT_TRANSLATE_H
+#define GW_GATEWAYD_DIALECT_TRANSLATE_H
+
+#include "gatewayd/dialect/codec.h"
+
+struct translation;
+
+/* NULL: out of memory. */
+struct translation *translation_new(const struct codec *caller, const struct codec *provider,
+                                    enum dialect_op op);
+void translation_free(struct translation *t);
+/* Bytes of the heap that it holds, about. */
+size_t translation_bytes(const struct translation *t);
+
+/* Reads the caller's body and writes the provider's, of at most max_bytes. `stream`: an answer as a
+ * stream is asked for, wherever the dialects say it. -1 with *why. */
+GW_MUSTUSE int translation_request(struct translation *t, struct json_doc *scratch,
+                                   struct slice body, bool stream,
+                                   const struct codec_target *target, size_t max_bytes,
+                                   struct dialect_refusal *why);
+/* The provider's body; what was left out, for x-gw-dropped (n = 0: nothing). */
+struct slice translation_body(const struct translation *t);
+struct slice translation_dropped(const struct translation *t);
+
+/* How the answer is to look. c's texts are borrowed; its `request` is filled here. */
+void translation_answer_as(struct translation *t, const struct codec_caller *c);
+
+/* A whole 2xx body. The caller's is in *out, owned by t. -1 with *why, static text. */
+GW_MUSTUSE int translation_response(struct translation *t, struct json_doc *scratch,
+                                    struct slice body, size_t max_bytes,
+                                    struct dialect_response *meter, struct slice *out,
+                                    const char **why);
+
+/* A stream begins: clears what is metered. */
+void translation_stream_init(struct translation *t, struct dialect_stream *meter);
+/* One event of the provider's; appends frames for the caller, or nothing. -1 with *why, static
+ * text: the stream can't go on. meter->failed: the provider's error was passed on as the caller's
+ * dialect says it. */
+GW_MUSTUSE int translation_event(struct translation *t, struct json_doc *scratch, struct slice type,
+                                 struct slice data, struct buf *out, const char **why);
+/* The provider's stream ended well and all of it was given: appends what is still owed. -1: it
+ * isn't complete. */
+GW_MUSTUSE int translation_end(struct translation *t, struct buf *out);
+
+/* The provider's error answer in the caller's dialect, in *out, owned by t. {NULL} if there is no
+ * message in it. */
+struct slice translation_error(struct translation *t, struct json_doc *scratch,
+                               const struct dialect *caller, int status, enum dialect_fault fault,
+                               struct slice body);
+
+#endif
