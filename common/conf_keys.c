@@ -138,7 +138,8 @@ static const struct conf_row rows[] = {
         .doc = "How long a caller may take nothing of what is ready for it."),
     ROW("cors_origins", CONF_ORIGINS, AT(struct conf_http, cors_origins),
         .example = "https://app.example.com",
-        .doc = "Origins of browsers that may call; `*` for all. None: no CORS headers."),
+        .doc = "Origins of browsers that may call; `*` for all. None: no CORS headers. Answers to "
+               "requests that can't be read allow none: a script sees them as network errors."),
     ROW("allow", CONF_CIDRS, AT(struct conf_http, allow), .def = "0.0.0.0/0, ::/0",
         .doc = "Networks that may connect."),
 #undef ROW

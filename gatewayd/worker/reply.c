@@ -256,6 +256,8 @@ void reply_bad_head(struct conn *c, const struct http_error *err)
                                            .framing = REPLY_LENGTH,
                                            .length = b.n});
     headwriter_field_lit(&h, "x-request-id", slice_str(id_text));
+    if (c->w->current->conf->http.cors_origins.n) /* whose origin it is isn't known */
+        headwriter_lit(&h, "vary: origin\r\n");
     headwriter_lit(&h, "connection: close\r\n");
     struct slice hs = headwriter_end(&h);
     struct iovec iov[2] = {{(void *)hs.p, hs.n}, {(void *)b.p, b.n}};
