@@ -1,0 +1,120 @@
+"""Who speaks what: the providers of the matrix, and which pairs must work."""
+
+import json
+import shutil
+from dataclasses import dataclass
+
+from client import Connection
+from fixtures import check_secrets
+from gateway import PROVIDER_SECRET, Gateway
+from matrix.wire import read_payload
+from mock import Mock
+from reconcile import reconcile
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A kind of the gateway: the dialects that it offers, the first one for callers whose own isn't
+    among them; `base` is the path of its base_url."""
+    kind: str
+    dialects: tuple
+    base: str
+    credential: str = ""  # further lines of [credential:…]
+
+
+PROVIDERS = {
+    "openai": Provider("openai", ("openai.chat", "openai.responses"), "/v1"),
+    "openai-compatible": Provider("openai-compatible", ("openai.chat",), "/v1"),
+    "anthropic": Provider("anthropic", ("anthropic",), "/v1"),
+    "gemini": Provider("gemini", ("gemini",), "/v1beta"),
+    "bedrock": Provider("bedrock", ("bedrock",), ""),
+}
+
+# What mockllm is asked directly: the dialects that it speaks, each judged by its own module.
+MOCK_SPEAKS = ("openai.chat",)
+
+# Client dialects and providers that must understand each other. A pair that isn't here yet doesn't work.
+PAIRS = (
+    ("openai.chat", "openai"),
+    ("openai.chat", "openai-compatible"),
+)
+
+# Cells that are known to fail, and why: (client, provider, scenario), "*" for any. A cell that passes
+# all the same is a failure: its line must go.
+_SOON = "the mock of OpenAI has no scripts for this yet"
+KNOWN = {
+    **{("openai.chat", "*", scenario): _SOON for scenario in (
+        "tool_call", "parallel_tools", "tool_result", "reasoning", "reasoning_tools", "empty", "unicode", "unicode_bytes")},
+}
+
+# How each dialect's mock is told to say these.
+WORDS = {
+    "openai.chat": {"stop": "", "filter": "finish=content_filter"},
+    "openai.responses": {"stop": "", "filter": "finish=content_filter"},
+    "anthropic": {"stop": "finish=stop_sequence", "filter": "finish=refusal"},
+    "gemini": {"stop": "", "filter": "finish=SAFETY"},
+    "bedrock": {"stop": "finish=stop_sequence", "filter": "finish=content_filtered"},
+}
+TELLS_STOP_SEQUENCE = ("anthropic", "bedrock")
+
+
+def upstream_dialect(client, provider):
+    offered = PROVIDERS[provider].dialects
+    return client if client in offered else offered[0]
+
+
+def known(client, provider, scenario):
+    return next((why for (c, p, s), why in KNOWN.items()
+                 if c in ("*", client) and p in ("*", provider) and s in ("*", str(scenario))), None)
+
+
+class Stage:
+    """One mock, one gateway with a model for every provider of PAIRS."""
+
+    def __init__(self, folder):
+        self.mock = Mock(folder, options=["--requests", "1", "--key", PROVIDER_SECRET]).start()
+        settings = {"provider:mock": None, "credential:mock": None, "model:gpt-test": None}
+        host = f"http://127.0.0.1:{self.mock.port}"
+        for name in dict.fromkeys(provider for _, provider in PAIRS):
+            provider = PROVIDERS[name]
+            settings[f"provider:{name}"] = {"kind": provider.kind, "base_url": host + provider.base,
+                                            "forward_headers": "x-mock"}
+            settings[f"credential:{name}"] = {"provider": name, "secret": f"file:{folder}/gateway/provider.key"}
+            settings[f"model:{name}-chat"] = {"targets": f"{name}/mock-chat", "retries": "0"}
+        self.gateway = Gateway(folder / "gateway", self.mock, settings)
+
+    def start(self):
+        self.gateway.start()
+        return self
+
+
+def exchange(port, key, module, model, scenario, history, script, stream, begun):
+    """(response, payload of a stream or None, whether it ended as it must); begun() is called when
+    a stream has begun to arrive."""
+    target, body = module.request(model, scenario, history, stream)
+    headers = module.headers(key) + ([("x-mock", script)] if script else [])
+    with Connection(port, timeout=5) as connection:
+        connection.request("POST", target, headers, json.dumps(body, ensure_ascii=False).encode())
+        response = connection.read_stream_head()
+        if stream and response.status == 200:
+            return (response, *read_payload(connection, response, begun))
+        length = response.header("content-length")
+        response.body = connection.read_exactly(int(length))
+        return response, None, True
+
+
+def open_stage(folder):
+    """A generator for a fixture: the stage, and at its end what must hold after every test."""
+    stage = Stage(folder)
+    try:
+        yield stage.start()
+        stage.gateway.wait_idle()
+        reconcile([stage.gateway], [stage.mock])
+        stage.gateway.stop()
+        report = stage.gateway.sanitizer_reports()
+        assert not report, report
+        check_secrets(stage.gateway)
+    finally:
+        stage.gateway.kill_all()
+        stage.mock.stop()
+        shutil.rmtree(stage.gateway.runtime, ignore_errors=True)

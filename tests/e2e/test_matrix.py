@@ -1,0 +1,166 @@
+"""Every client dialect against every provider dialect: what is asked for, what arrives at the
+provider, what comes back. Each side is judged by the module of its own dialect in matrix/."""
+
+import base64
+import json
+
+import pytest
+
+from gateway import KEY, PROVIDER_SECRET
+from matrix import DIALECTS
+from matrix.scenario import INSTANCE, RESULTS, SCENARIOS, THOUGHTS, TOKENS, TOOLS
+from matrix.stage import (MOCK_SPEAKS, PAIRS, TELLS_STOP_SEQUENCE, WORDS, exchange, known, open_stage, upstream_dialect)
+from matrix.wire import parse
+from mock import Mock
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    yield from open_stage(tmp_path_factory.mktemp("matrix"))
+
+
+@pytest.fixture(scope="module")
+def lone_mock(tmp_path_factory):
+    mock = Mock(tmp_path_factory.mktemp("mock"), options=["--requests", "1", "--key", PROVIDER_SECRET]).start()
+    yield mock
+    mock.stop()
+
+
+def cells(pairs):
+    for client, provider in pairs:
+        for scenario in SCENARIOS:
+            if scenario.name in getattr(DIALECTS[client], "CANNOT", ()):
+                continue
+            for mode in scenario.modes:
+                why = known(client, provider, scenario)
+                marks = [pytest.mark.xfail(reason=why, strict=True)] if why else []
+                yield pytest.param(client, provider, scenario, mode, marks=marks,
+                                   id=f"{client}-{provider}-{scenario}-{mode}")
+
+
+@pytest.mark.parametrize("client, provider, scenario, mode", list(cells(PAIRS)))
+def test_matrix(stage, client, provider, scenario, mode):
+    upstream = upstream_dialect(client, provider)
+    converse(stage.gateway.port, KEY, stage.mock, client, upstream, f"{provider}-chat", scenario, mode)
+
+
+@pytest.mark.parametrize("dialect, _, scenario, mode", list(cells((name, "mockllm") for name in MOCK_SPEAKS)))
+def test_mock(lone_mock, dialect, _, scenario, mode):
+    """The mock itself, asked without a gateway: it and the module of its dialect must agree."""
+    converse(lone_mock.port, PROVIDER_SECRET, lone_mock, dialect, dialect, "mock-chat", scenario, mode, direct=True)
+
+
+def converse(port, key, mock, client, upstream, model, scenario, mode, direct=False):
+    module, stream = DIALECTS[client], mode != "whole"
+    history, before = [], []
+    for step in scenario.steps:
+        history += module.results(before[-1][1]) if step.say is None else module.user(scenario, step.say)
+        script = step.script.format_map(WORDS[upstream])
+        begun = mock.release if "hold=" in script else lambda: None
+        response, payload, clean = exchange(port, key, module, model, scenario, history, script, stream, begun)
+        if not direct:
+            assert response.header("x-request-id"), response
+        if scenario.failure:
+            check_failure(module, scenario, response, payload, clean, direct)
+        else:
+            assert response.status == 200, response
+            assert clean, "the stream was cut"
+            turn = module.read(response, payload, scenario)
+            check_turn(scenario, step, turn, client, upstream, mode)
+            check_dropped(response, client, upstream)
+        received = mock.last_request()
+        seen = DIALECTS[upstream].seen(received.target, parse(received.body))
+        check_seen(scenario, step, before, seen, upstream, stream)
+        if scenario.failure:
+            return
+        history += turn.message
+        before.append((step, turn))
+
+
+def check_failure(module, scenario, response, payload, clean, direct):
+    if payload is None:
+        assert response.status == (500 if direct and scenario.status == 502 else scenario.status), response
+        assert module.read_error(response).kind == scenario.failure
+        if scenario.status == 429:
+            assert 1 <= int(response.header("retry-after")) <= 3
+        return
+    assert response.status == 200, response
+    if direct and scenario.name == "cut_stream":
+        assert not clean
+        return
+    turn, failure = module.read_broken(payload)
+    assert failure.kind == scenario.failure
+    assert "".join(TOKENS).startswith(turn.text) and turn.text_deltas >= 1, "what had come was lost"
+    if not direct:
+        assert not clean, "a failed stream ended as if all were well"
+
+
+def check_turn(scenario, step, turn, client, upstream, mode):
+    if step.text is None:
+        assert parse(turn.text) == INSTANCE
+    else:
+        assert turn.text == step.text
+    assert not turn.refusal
+    wanted = step.finish
+    if wanted == "stop_sequence" and not {client, upstream} <= set(TELLS_STOP_SEQUENCE):
+        wanted = "stop"
+    assert turn.finish == wanted
+    if wanted == "stop_sequence" and client == "anthropic":
+        assert turn.stop_sequence in scenario.stop
+    assert [(call.name, call.arguments) for call in turn.calls] == [(call.name, call.arguments) for call in step.calls]
+    ids = [call.id for call in turn.calls if call.id]
+    assert len(ids) == len(set(ids)), f"two calls of one id: {ids}"
+    assert turn.thoughts == step.thoughts
+    assert not step.signed or turn.signatures, "the signature is lost"
+    wanted = ["thoughts"] * bool(step.thoughts) + ["text"] * bool(turn.text) + ["call"] * len(step.calls)
+    assert [kind for kind in turn.order if turn.text or kind != "text"] == wanted, turn.order
+    if step.usage:
+        assert turn.usage == step.usage
+    if mode == "stream" and turn.text and step.text:
+        assert turn.text_deltas >= 3, "the stream was held back"
+
+
+def check_dropped(response, client, upstream):
+    if client == upstream:
+        assert response.header("x-gw-dropped") is None, response
+
+
+def check_seen(scenario, step, before, seen, upstream, stream):
+    """What the provider got is what the caller meant."""
+    assert seen.model == "mock-chat"
+    assert seen.stream == stream
+    assert seen.system == scenario.system
+    assert seen.images == [("image/png", scenario.image)] * bool(scenario.image)
+    assert seen.tools == {name: TOOLS[name] for name in scenario.tools}
+    choice = {"": None, "auto": "auto", "any": "any"}.get(scenario.choice, "=" + scenario.choice)
+    assert seen.choice == choice or {seen.choice, choice} == {None, "auto"}
+    assert list(seen.stop) == list(scenario.stop)
+    if scenario.max_tokens:
+        assert seen.max_tokens == scenario.max_tokens
+    assert seen.schema == scenario.schema
+    assert seen.thinks == scenario.thinks
+    texts, calls = [], []
+    for earlier, turn in before:
+        texts += [("user", earlier.say)] * bool(earlier.say) + [("assistant", turn.text)] * bool(turn.text)
+        calls += turn.calls
+    texts += [("user", step.say)] * bool(step.say)
+    assert seen.texts == texts
+    assert [(call.name, call.arguments) for call in seen.calls] == [(call.name, call.arguments) for call in calls]
+    wanted = [(call.name, RESULTS[call.name]) for call in calls]
+    assert [(name, plain_result(text)) for name, text in seen.results] == wanted
+    if any(earlier.signed for earlier, _ in before):
+        assert "".join(seen.thoughts) == THOUGHTS or (upstream == "gemini" and not seen.thoughts), seen.thoughts
+        assert seen.signatures, "the signature didn't come back"
+        for signature in seen.signatures:
+            assert base64.b64decode(signature, validate=True).startswith(b"mock signature "), signature
+    else:
+        assert not seen.signatures and not seen.thoughts
+
+
+def plain_result(text):
+    """Where a dialect's results are objects, a text is the one member of one."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else text
