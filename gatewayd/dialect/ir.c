@@ -92,6 +92,8 @@ struct ir_text ir_text_of(const struct json_doc *d, uint32_t v)
 
 static void add_text(struct json_writer *w, struct ir_text t)
 {
+    if (t.s.n == 0)
+        return;
     if (t.escaped)
         jw_str_add_escaped(w, t.s);
     else
