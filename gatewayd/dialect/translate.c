@@ -82,22 +82,24 @@ static int too_large(struct dialect_refusal *why)
     return -1;
 }
 
-static int write_body(struct translation *t, const struct codec_target *target, size_t max_bytes,
-                      struct dialect_refusal *why)
-{
-    t->body.len = 0;
-    t->body.max_bytes = max_bytes;
-    if (t->provider->write_request(&t->request, target, &t->body, why) == 0)
-        return 0;
-    return why->message[0] ? -1 : too_large(why);
-}
-
 /* Names of members are the caller's: nothing of them may end a header's line. */
 static void make_printable(struct buf *b)
 {
     for (size_t i = 0; i < b->len; i++)
         if (b->data[i] < 0x20 || b->data[i] >= 0x7f)
             b->data[i] = '?';
+}
+
+static int write_body(struct translation *t, const struct codec_target *target, size_t max_bytes,
+                      struct dialect_refusal *why)
+{
+    struct codec_target own = *target;
+    own.dropped = &t->dropped;
+    t->body.len = 0;
+    t->body.max_bytes = max_bytes;
+    int rc = t->provider->write_request(&t->request, &own, &t->body, why);
+    make_printable(&t->dropped);
+    return rc == 0 || why->message[0] ? rc : too_large(why);
 }
 
 int translation_request(struct translation *t, struct json_doc *scratch, struct slice body,
@@ -117,7 +119,6 @@ int translation_request(struct translation *t, struct json_doc *scratch, struct 
     if (ir_link_tools(&t->request, why) < 0 ||
         ir_check_fields(&t->request, t->provider, &t->dropped, why) < 0)
         return -1;
-    make_printable(&t->dropped);
     return write_body(t, target, max_bytes, why);
 }
 
