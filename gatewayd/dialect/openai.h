@@ -10,7 +10,7 @@
 #ifndef GW_GATEWAYD_DIALECT_OPENAI_H
 #define GW_GATEWAYD_DIALECT_OPENAI_H
 
-#include "gatewayd/dialect/dialect.h"
+#include "gatewayd/dialect/ir.h"
 
 int openai_read_request(struct json_doc *d, struct slice body, enum dialect_op op,
                         struct slice default_model, struct dialect_request *out,
@@ -34,6 +34,10 @@ enum dialect_fault openai_fault(const struct json_doc *d, uint32_t error, int st
 /* The error object of an answer, if it is one: {"error":{…}}, {"error":"text"} or
  * {"object":"error",…}; JSON_NONE if it is none. */
 uint32_t openai_error_object(const struct json_doc *d);
+
+/* The error object of a provider's failure, and its code. */
+void openai_write_fault(struct json_writer *w, struct ir_text message, enum dialect_fault f);
+const char *openai_fault_code(enum dialect_fault f);
 
 /* Reads a `usage` value; what was read before is in out and is what a stream must not fall behind.
  */

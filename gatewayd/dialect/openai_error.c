@@ -179,6 +179,43 @@ void openai_write_error(struct json_writer *w, const struct dialect_error *e)
     jw_object_end(w);
 }
 
+/* An error of a provider that its caller can do nothing about is the server's. */
+static const struct {
+    const char *type, *code;
+} fault_words[] = {
+    [DIALECT_FAULT_NONE] = {"server_error", "server_error"},
+    [DIALECT_FAULT_UNKNOWN] = {"server_error", "server_error"},
+    [DIALECT_FAULT_INVALID_REQUEST] = {"invalid_request_error", "invalid_prompt"},
+    [DIALECT_FAULT_CONTEXT_LENGTH] = {"invalid_request_error", "context_length_exceeded"},
+    [DIALECT_FAULT_CONTENT_POLICY] = {"invalid_request_error", "content_policy_violation"},
+    [DIALECT_FAULT_INVALID_KEY] = {"server_error", "server_error"},
+    [DIALECT_FAULT_PERMISSION] = {"server_error", "server_error"},
+    [DIALECT_FAULT_MODEL_NOT_FOUND] = {"invalid_request_error", "model_not_found"},
+    [DIALECT_FAULT_QUOTA] = {"insufficient_quota", "insufficient_quota"},
+    [DIALECT_FAULT_RATE_LIMIT] = {"rate_limit_error", "rate_limit_exceeded"},
+    [DIALECT_FAULT_OVERLOADED] = {"server_error", "engine_overloaded"},
+    [DIALECT_FAULT_TIMEOUT] = {"server_error", "timeout"},
+    [DIALECT_FAULT_SERVER] = {"server_error", "server_error"},
+};
+
+const char *openai_fault_code(enum dialect_fault f)
+{
+    return (size_t)f < ARRAY_LEN(fault_words) ? fault_words[f].code : "server_error";
+}
+
+void openai_write_fault(struct json_writer *w, struct ir_text message, enum dialect_fault f)
+{
+    const char *type = (size_t)f < ARRAY_LEN(fault_words) ? fault_words[f].type : "server_error";
+    jw_object(w);
+    jw_member_object(w, "error");
+    ir_member(w, "message", ir_has(message) ? message : IR_LIT("The provider reported an error."));
+    jw_member_str(w, "type", slice_str(type));
+    jw_member_null(w, "param");
+    jw_member_str(w, "code", slice_str(openai_fault_code(f)));
+    jw_object_end(w);
+    jw_object_end(w);
+}
+
 int openai_write_stream_error(struct buf *out, const struct dialect_error *e)
 {
     struct json_writer w;

@@ -55,7 +55,11 @@ static bool read_counts(const struct json_doc *d, uint32_t usage, struct dialect
         return false;
     if (!read_tokens(d, input, &u->input_tokens) || !read_tokens(d, output, &u->output_tokens) ||
         !read_tokens(d, total, &u->total_tokens) || !read_tokens(d, cached, &u->cached_tokens) ||
-        !read_tokens(d, reasoning, &u->reasoning_tokens))
+        !read_tokens(d, reasoning, &u->reasoning_tokens) ||
+        !read_tokens(d, json_get_lit(d, in_details, "cache_write_tokens"),
+                     &u->cache_write_tokens) ||
+        !read_tokens(d, json_get_lit(d, in_details, "audio_tokens"), &u->audio_input_tokens) ||
+        !read_tokens(d, json_get_lit(d, out_details, "audio_tokens"), &u->audio_output_tokens))
         return false;
     if (!is_given(d, output))
         u->output_tokens = u->total_tokens - u->input_tokens;
