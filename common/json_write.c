@@ -146,6 +146,8 @@ static size_t spell(const char *p, const char *end, char out[ESCAPE_MAX], size_t
 
 static void put_spelled(struct json_writer *w, struct slice s)
 {
+    if (s.n == 0) /* which may be NULL */
+        return;
     const char *p = s.p, *end = s.p + s.n;
     while (p < end) {
         size_t run = plain_run(p, (size_t)(end - p));
@@ -172,7 +174,8 @@ void jw_str_add(struct json_writer *w, struct slice s)
 
 void jw_str_add_escaped(struct json_writer *w, struct slice inside)
 {
-    append(w, inside.p, inside.n);
+    if (inside.n)
+        append(w, inside.p, inside.n);
 }
 
 void jw_str_end(struct json_writer *w)

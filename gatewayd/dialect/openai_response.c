@@ -51,21 +51,23 @@ static bool read_counts(const struct json_doc *d, uint32_t usage, struct dialect
     uint32_t reasoning = only_member(d, out_details, SLICE_LIT("reasoning_tokens"), &twice);
     if (!is_given(d, cached))
         cached = only_member(d, usage, SLICE_LIT("prompt_cache_hit_tokens"), &twice);
-    if (twice || !is_given(d, input) || (!is_given(d, output) && !is_given(d, total)))
+    if (!is_given(d, input) || (!is_given(d, output) && !is_given(d, total)))
         return false;
     if (!read_tokens(d, input, &u->input_tokens) || !read_tokens(d, output, &u->output_tokens) ||
         !read_tokens(d, total, &u->total_tokens) || !read_tokens(d, cached, &u->cached_tokens) ||
         !read_tokens(d, reasoning, &u->reasoning_tokens) ||
-        !read_tokens(d, json_get_lit(d, in_details, "cache_write_tokens"),
+        !read_tokens(d, only_member(d, in_details, SLICE_LIT("cache_write_tokens"), &twice),
                      &u->cache_write_tokens) ||
-        !read_tokens(d, json_get_lit(d, in_details, "audio_tokens"), &u->audio_input_tokens) ||
-        !read_tokens(d, json_get_lit(d, out_details, "audio_tokens"), &u->audio_output_tokens))
+        !read_tokens(d, only_member(d, in_details, SLICE_LIT("audio_tokens"), &twice),
+                     &u->audio_input_tokens) ||
+        !read_tokens(d, only_member(d, out_details, SLICE_LIT("audio_tokens"), &twice),
+                     &u->audio_output_tokens))
         return false;
     if (!is_given(d, output))
         u->output_tokens = u->total_tokens - u->input_tokens;
     if (!is_given(d, total))
         u->total_tokens = -1;
-    return u->output_tokens >= 0 && u->cached_tokens <= u->input_tokens;
+    return !twice && u->output_tokens >= 0 && u->cached_tokens <= u->input_tokens;
 }
 
 void openai_usage_is_odd(struct dialect_usage *out)
