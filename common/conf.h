@@ -285,6 +285,8 @@ struct conf {
     /* The defaults of [model:...]: policy of requests that name provider/model directly. It has no
      * name, no targets, no fallbacks. */
     const struct conf_model *direct_model;
+    /* What is allowed and should be looked at, "FILE:LINE: [section] key: text" each. */
+    struct conf_slices warnings;
     struct conf_index *index; /* hash tables of the functions below */
     struct arena *arena;
 };
@@ -334,6 +336,12 @@ const struct conf_entry *conf_entry_find(const struct conf_entries *entries, str
 struct conf *conf_build(const struct conf_entries *entries, uint64_t generation,
                         struct conf_errors *errs);
 void conf_free(struct conf *conf);
+
+/* Calls fn for every secret reference and PEM path that can be read, also where conf_build()
+ * refuses something else. fn gets the reference as conf_build() would make it, borrowed for the
+ * call. */
+typedef void (*conf_secret_fn)(void *arg, const struct conf_entry *at, struct slice ref, bool pem);
+void conf_each_secret(const struct conf_entries *entries, conf_secret_fn fn, void *arg);
 
 /* ---- lookups: O(1), no allocation ---- */
 

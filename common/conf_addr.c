@@ -129,27 +129,35 @@ bool conf_listener_is_local(const struct conf_listener *l)
     }
 }
 
+static int check_listener(const struct conf_listener *l, const struct conf_listener *before,
+                          uint32_t n, struct errbuf *e)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (conf_listener_eq(&before[i], l))
+            return err_set(e, "`%.*s` stands there twice", SLICE_FMT(l->text));
+    return 0;
+}
+
 int conf_listeners_read(struct slice text, struct arena *a, struct conf_listeners *out,
                         struct errbuf *e)
 {
     struct conf_listener *v = conf_alloc(a, CONF_LISTENERS_MAX * sizeof *v);
     struct slice rest = text.n ? text : slice_of(NULL, 0);
+    struct errbuf faults = {""}, one;
     uint32_t n = 0;
     while (rest.p) {
         struct slice item = next_item(&rest);
-        if (item.n == 0)
-            return err_set(e, "an item of the list is empty");
         if (n == CONF_LISTENERS_MAX)
             return err_set(e, "there are at most %d addresses", CONF_LISTENERS_MAX);
-        if (read_listener(item, a, &v[n], e) < 0)
-            return -1;
-        for (uint32_t i = 0; i < n; i++)
-            if (conf_listener_eq(&v[i], &v[n]))
-                return err_set(e, "`%.*s` stands there twice", SLICE_FMT(v[n].text));
-        n++;
+        int rc = item.n == 0 ? err_set(&one, "an item of the list is empty")
+                             : read_listener(item, a, &v[n], &one);
+        if (rc < 0 || check_listener(&v[n], v, n, &one) < 0)
+            conf_faults_add(&faults, &one);
+        else
+            n++;
     }
     *out = (struct conf_listeners){v, n};
-    return 0;
+    return conf_faults_end(&faults, e);
 }
 
 /* ---- networks ---- */
@@ -190,14 +198,28 @@ int conf_cidrs_read(struct slice text, struct arena *a, struct conf_cidrs *out, 
     for (size_t i = 0; i < text.n; i++)
         cap += text.p[i] == ',';
     struct conf_cidr *v = conf_alloc(a, cap * sizeof *v);
+    struct errbuf faults = {""}, one;
     while (rest.p)
-        if (read_cidr(next_item(&rest), &v[n++], e) < 0)
-            return -1;
+        if (read_cidr(next_item(&rest), &v[n++], &one) < 0)
+            conf_faults_add(&faults, &one);
     *out = (struct conf_cidrs){v, n};
-    return 0;
+    return conf_faults_end(&faults, e);
 }
 
 /* ---- URLs ---- */
+
+bool conf_url_is_local(const struct conf_url *u)
+{
+    static const struct slice name = {".localhost", 10}; /* RFC 6761 §6.3 */
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (u->is_ip && parse_ip(AF_INET, u->host, &v4))
+        return ntohl(v4.s_addr) >> 24 == 127;
+    if (u->is_ip && parse_ip(AF_INET6, u->host, &v6))
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return slice_eq_str(u->host, "localhost") ||
+           (u->host.n > name.n && slice_eq(slice_of(u->host.p + u->host.n - name.n, name.n), name));
+}
 
 static int read_host(struct slice host, bool brackets, struct arena *a, struct conf_url *out,
                      struct errbuf *e)

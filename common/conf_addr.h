@@ -24,5 +24,7 @@ GW_MUSTUSE int conf_cidrs_read(struct slice text, struct arena *a, struct conf_c
 /* "http://" or "https://", host, optional port and path; no user, query or fragment. */
 GW_MUSTUSE int conf_url_read(struct slice text, struct arena *a, struct conf_url *out,
                              struct errbuf *e);
+/* Whether its host is this machine by name or address. */
+bool conf_url_is_local(const struct conf_url *u);
 
 #endif

@@ -102,6 +102,35 @@ static bool means_unset(const struct conf_row *row, const struct conf_entry *e)
            (row->type == CONF_SECRET || row->type == CONF_PEM || row->type == CONF_URL);
 }
 
+static void visit_secret(struct arena *a, const struct conf_entry *e, conf_secret_fn fn, void *arg)
+{
+    enum conf_section kind;
+    struct slice name, suffix;
+    struct conf_secret secret = {0};
+    if (!e->key.n || !conf_section_parse(e->section, &kind, &name))
+        return;
+    const struct conf_row *row = conf_row_find(kind, e->key, &suffix);
+    if (!row || (row->type != CONF_SECRET && row->type != CONF_PEM) || means_unset(row, e))
+        return;
+    struct conf_row at_start = *row;
+    at_start.offset = 0;
+    struct conf_value v = {.row = &at_start,
+                           .text = conf_dup(a, e->value),
+                           .quoted = e->quoted,
+                           .dir = directory_of(e->file)};
+    if (conf_value_read(&v, a, &secret, NULL) == 0)
+        fn(arg, e, secret.ref, row->type == CONF_PEM);
+}
+
+void conf_each_secret(const struct conf_entries *entries, conf_secret_fn fn, void *arg)
+{
+    struct arena a;
+    arena_init(&a, NULL, 0, SIZE_MAX / 2);
+    for (uint32_t i = 0; i < entries->n; i++)
+        visit_secret(&a, &entries->v[i], fn, arg);
+    arena_reset(&a);
+}
+
 static void unknown(struct build *b, const struct conf_entry *at, const char *what,
                     const struct suggest *near)
 {

@@ -167,6 +167,9 @@ static void resolve_trust(struct build *b, struct raw_provider *r, const struct 
         p->client_key.blob = conf_printf(b->arena, "provider:%s:client_key", name);
     if (!p->client_certificate.ref.n != !p->client_key.ref.n)
         build_error(b, s->head, "`client_certificate` and `client_key` go together");
+    if (p->client_certificate.ref.n && p->base_url.host.n && !p->base_url.tls)
+        build_error(b, build_entry(b, s, "client_certificate"),
+                    "a certificate can't be shown over http://; make `base_url` https://");
     if (p->ca.ref.n) {
         p->ca.blob = conf_printf(b->arena, "ca:%.*s", SLICE_FMT(p->ca.ref));
     } else if (p->base_url.tls) {
@@ -366,6 +369,35 @@ static void attach_credentials(struct build *b, struct conf_credential *v)
     }
 }
 
+static const struct conf_credential *first_secret(const struct conf_provider *p)
+{
+    for (uint32_t i = 0; i < p->n_credentials; i++)
+        if (p->credentials[i]->secret.ref.n)
+            return p->credentials[i];
+    return NULL;
+}
+
+static void warn_of_plain_http(struct build *b)
+{
+    struct conf *c = b->conf;
+    struct slice *v = conf_alloc(b->arena, b->count[CONF_SECTION_PROVIDER] * sizeof *v);
+    uint32_t n = 0;
+    FOREACH_SECTION(b, CONF_SECTION_PROVIDER, s)
+    {
+        const struct conf_provider *p = &c->providers[((struct raw_provider *)s->raw)->pub.index];
+        const struct conf_credential *cr = first_secret(p);
+        const struct conf_entry *at = build_entry(b, s, "base_url");
+        if (!cr || p->base_url.tls || conf_url_is_local(&p->base_url))
+            continue;
+        v[n++] =
+            conf_printf(b->arena,
+                        "%.*s:%u: [provider:%s] base_url: the secret of [credential:%s] goes "
+                        "unencrypted over the network to %s; make it https://",
+                        SLICE_FMT(at->file), at->line, p->name.p, cr->name.p, p->base_url.host.p);
+    }
+    c->warnings = (struct conf_slices){v, n};
+}
+
 static bool resolve_credentials(struct build *b)
 {
     struct conf *c = b->conf;
@@ -384,6 +416,7 @@ static bool resolve_credentials(struct build *b)
     }
     attach_credentials(b, v);
     c->credentials = v;
+    warn_of_plain_http(b);
     return b->errs->n == before;
 }
 

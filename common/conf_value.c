@@ -74,6 +74,25 @@ struct slice conf_printf(struct arena *a, const char *fmt, ...)
     return slice_of(p, (size_t)n);
 }
 
+/* ---- what is wrong ---- */
+
+void conf_faults_add(struct errbuf *all, const struct errbuf *one)
+{
+    static const char more[] = "; and more";
+    size_t n = strlen(all->msg), room = sizeof all->msg - n;
+    if (strlen(one->msg) + sizeof "; " + sizeof more <= room)
+        snprintf(all->msg + n, room, "%s%s", n ? "; " : "", one->msg);
+    else if (n == 0)
+        *all = *one;
+    else if (sizeof more <= room && strcmp(all->msg + n - (sizeof more - 1), more) != 0)
+        memcpy(all->msg + n, more, sizeof more);
+}
+
+int conf_faults_end(const struct errbuf *all, struct errbuf *e)
+{
+    return all->msg[0] ? err_set(e, "%s", all->msg) : 0;
+}
+
 /* ---- numbers ---- */
 
 char *conf_format_number(enum conf_type type, int64_t v, char out[CONF_NUMBER_BYTES])
@@ -228,24 +247,33 @@ static int check_origin(struct slice s, struct errbuf *e)
     return 0;
 }
 
+static int check_item(const struct conf_row *row, struct slice item, const struct slice *before,
+                      uint32_t n_before, struct errbuf *e)
+{
+    if (check_name(item, e) < 0 || (row->type == CONF_ORIGINS && check_origin(item, e) < 0))
+        return -1;
+    for (uint32_t i = 0; i < n_before; i++)
+        if (slice_eq(before[i], item))
+            return err_set(e, "`%.*s` stands there twice", SLICE_FMT(item));
+    return 0;
+}
+
 static int read_list(const struct conf_row *row, struct slice text, struct arena *a,
                      struct conf_slices *out, struct errbuf *e)
 {
     struct slice rest = text.n ? text : slice_of(NULL, 0);
     struct slice *v = conf_alloc(a, count_items(text) * sizeof *v);
+    struct errbuf faults = {""}, one;
     uint32_t n = 0;
     while (rest.p) {
         struct slice item;
-        if (next_item(&rest, &item, e) < 0 || check_name(item, e) < 0 ||
-            (row->type == CONF_ORIGINS && check_origin(item, e) < 0))
-            return -1;
-        for (uint32_t i = 0; i < n; i++)
-            if (slice_eq(v[i], item))
-                return err_set(e, "`%.*s` stands there twice", SLICE_FMT(item));
-        v[n++] = conf_dup(a, item);
+        if (next_item(&rest, &item, &one) < 0 || check_item(row, item, v, n, &one) < 0)
+            conf_faults_add(&faults, &one);
+        else
+            v[n++] = conf_dup(a, item);
     }
     *out = (struct conf_slices){v, n};
-    return 0;
+    return conf_faults_end(&faults, e);
 }
 
 /* ---- places ---- */
@@ -514,27 +542,36 @@ static int read_target(struct slice item, struct arena *a, struct raw_target *t,
     return 0;
 }
 
+static int check_target(const struct raw_target *t, const struct raw_target *before, uint32_t n,
+                        struct errbuf *e)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (slice_eq(before[i].provider, t->provider) &&
+            slice_eq(before[i].upstream_model, t->upstream_model))
+            return err_set(e, "`%.*s/%.*s` stands there twice", SLICE_FMT(t->provider),
+                           SLICE_FMT(t->upstream_model));
+    return 0;
+}
+
 static int read_targets(struct slice text, struct arena *a, struct raw_targets *out,
                         struct errbuf *e)
 {
     struct slice rest = text;
     struct raw_target *v = conf_alloc(a, (count_items(text) + 1) * sizeof *v);
+    struct errbuf faults = {""}, one;
     uint32_t n = 0;
     if (text.n == 0)
         return err_set(e, "expected at least one PROVIDER/UPSTREAM-MODEL");
     while (rest.p) {
         struct slice item;
-        if (next_item(&rest, &item, e) < 0 || read_target(item, a, &v[n], e) < 0)
-            return -1;
-        for (uint32_t i = 0; i < n; i++)
-            if (slice_eq(v[i].provider, v[n].provider) &&
-                slice_eq(v[i].upstream_model, v[n].upstream_model))
-                return err_set(e, "`%.*s/%.*s` stands there twice", SLICE_FMT(v[n].provider),
-                               SLICE_FMT(v[n].upstream_model));
-        n++;
+        if (next_item(&rest, &item, &one) < 0 || read_target(item, a, &v[n], &one) < 0 ||
+            check_target(&v[n], v, n, &one) < 0)
+            conf_faults_add(&faults, &one);
+        else
+            n++;
     }
     *out = (struct raw_targets){v, n};
-    return 0;
+    return conf_faults_end(&faults, e);
 }
 
 /* ---- time and digest ---- */

@@ -29,6 +29,11 @@ struct slice conf_printf(struct arena *a, const char *fmt, ...) GW_PRINTF(2, 3);
 GW_MUSTUSE int conf_value_read(const struct conf_value *v, struct arena *a, void *base,
                                struct errbuf *e);
 
+/* Joins what is wrong with the items of a list: adds `one` to `all`, or says that there is more. */
+void conf_faults_add(struct errbuf *all, const struct errbuf *one);
+/* 0 when nothing was added, else -1 and all of it in *e. */
+GW_MUSTUSE int conf_faults_end(const struct errbuf *all, struct errbuf *e);
+
 /* "50ms", "64MiB": the largest unit that divides. */
 enum { CONF_NUMBER_BYTES = 32 };
 char *conf_format_number(enum conf_type type, int64_t v, char out[CONF_NUMBER_BYTES]);

@@ -25,11 +25,17 @@ int ctl_config_check(struct ctl *ctl)
     for (uint32_t i = 0; i < errs.n; i++)
         jw_str(&w, slice_str(errs.v[i]));
     jw_array_end(&w);
+    jw_member_array(&w, "warnings");
+    for (uint32_t i = 0; conf && i < conf->warnings.n; i++)
+        jw_str(&w, conf->warnings.v[i]);
+    jw_array_end(&w);
     jw_object_end(&w);
     if (ctl->format == CTL_JSON && jw_finish(&w, &n) == 0)
         fprintf(ctl->out, "%.*s\n", SLICE_FMT(buf_slice(&b)));
     for (uint32_t i = 0; ctl->format != CTL_JSON && i < errs.n; i++)
         fprintf(ctl->err, "%s\n", errs.v[i]);
+    for (uint32_t i = 0; ctl->format != CTL_JSON && conf && i < conf->warnings.n; i++)
+        fprintf(ctl->err, "warning: %s\n", conf->warnings.v[i].p);
     if (ctl->format != CTL_JSON && conf)
         fprintf(ctl->out, "%s: no errors (%u models, %u providers, %u keys)\n", ctl->word[0],
                 conf->n_models, conf->n_providers, conf->n_keys);

@@ -72,6 +72,10 @@ void admin_config_check(struct admin_call *call)
         struct json_writer *w = admin_json(call);
         jw_member_bool(w, "valid", true);
         jw_member_str(w, "config_file", slice_str(call->keeper->child->config_path));
+        jw_member_array(w, "warnings");
+        for (uint32_t i = 0; i < conf->warnings.n; i++)
+            jw_str(w, conf->warnings.v[i]);
+        jw_array_end(w);
     } else {
         report_config_errors(&call->report, &errs);
     }

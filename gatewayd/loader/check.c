@@ -27,6 +27,8 @@ int loader_check(const char *config_path)
         rc = gather_secrets(&g) < 0 || gather_prove(&g) < 0 ? -1 : 0;
         secrets_writer_free(out);
     }
+    for (uint32_t i = 0; l.conf && i < l.conf->warnings.n; i++)
+        fprintf(stderr, "warning: %s\n", l.conf->warnings.v[i].p);
     if (rc == 0)
         puts("configuration OK");
     for (uint32_t i = 0; i < l.errs.n; i++)

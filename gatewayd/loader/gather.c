@@ -71,6 +71,31 @@ static void read_blob(struct gather *g, const struct conf_secret *s, enum secret
     free(p);
 }
 
+static void try_secret(void *arg, const struct conf_entry *at, struct slice ref, bool pem)
+{
+    struct errbuf why;
+    size_t n;
+    bool private = slice_eq_str(at->key, "key") || slice_eq_str(at->key, "client_key");
+    if (slice_starts_with(ref, SLICE_LIT("exec:")))
+        return;
+    char *p = secret_source_read(ref,
+                                 !pem      ? SECRET_TOKEN
+                                 : private ? SECRET_PRIVATE_KEY
+                                           : SECRET_PUBLIC,
+                                 &n, &why);
+    if (p)
+        crypto_wipe(p, n);
+    else
+        conf_errors_add(arg, at->file, at->line, "[%.*s] %.*s: %.*s %s", SLICE_FMT(at->section),
+                        SLICE_FMT(at->key), SLICE_FMT(ref), why.msg);
+    free(p);
+}
+
+void gather_try_secrets(const struct conf_entries *entries, struct conf_errors *errs)
+{
+    conf_each_secret(entries, try_secret, errs);
+}
+
 /* Not part of the hash: new keys are no change of the input. */
 static void add_ticket_keys(struct gather *g)
 {

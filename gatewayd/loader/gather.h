@@ -19,6 +19,9 @@ struct gather {
     int64_t now_us;
 };
 
+/* For a file whose text is refused already: adds what is wrong with the secrets and PEM files that
+ * it names, so that all is said at once. No program is run. */
+void gather_try_secrets(const struct conf_entries *entries, struct conf_errors *errs);
 /* Reads every blob once and adds session ticket keys: the running ones, else new ones. 0, or -1 and
  * errors. */
 GW_MUSTUSE int gather_secrets(struct gather *g);

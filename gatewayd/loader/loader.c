@@ -39,6 +39,8 @@ int loader_read(struct loader *l, const char *path)
     l->entries = conf_read_file(path, &l->errs);
     if (l->entries)
         l->conf = conf_build(l->entries, 0, &l->errs);
+    if (l->entries && !l->conf)
+        gather_try_secrets(l->entries, &l->errs);
     return l->conf ? 0 : -1;
 }
 

@@ -5,6 +5,7 @@
  * leaves; the generation that it may have written is inactive and goes with the next load.
  */
 #include "common/check.h"
+#include "common/log.h"
 #include "gatewayd/child.h"
 #include "gatewayd/loader/loader.h"
 
@@ -152,6 +153,12 @@ static int finish(struct child *c, struct loader *l)
     return ipc_send_generation(c->ipc_fd, IPC_COMMITTED, l->generation);
 }
 
+static void log_warnings(const struct conf *conf)
+{
+    for (uint32_t i = 0; i < conf->warnings.n; i++)
+        log_warn("configuration", LOG_SL("warning", conf->warnings.v[i]));
+}
+
 static int run(struct child *c, struct loader *l)
 {
     if (loader_read(l, c->config_path) < 0 || send_dirs(c, l) < 0)
@@ -162,6 +169,7 @@ static int run(struct child *c, struct loader *l)
         return -1;
     if (c->reload && loader_is_unchanged(l))
         return ipc_send_generation(c->ipc_fd, IPC_UNCHANGED, l->active.generation);
+    log_warnings(l->conf);
     return prepare(c, l) < 0 ? -1 : finish(c, l);
 }
 

@@ -50,6 +50,19 @@ def test_config_check(gateway):
     assert "bad.ini:2" in result.stdout + result.stderr and "bad.ini:5" in result.stdout + result.stderr
 
 
+def test_a_secret_over_plain_http_is_warned_of(gateway):
+    gateway.write_ini({"provider:far": {"kind": "openai-compatible", "base_url": "http://192.0.2.1/v1"},
+                       "credential:far": {"provider": "far", "secret": f"file:{gateway.secret}"}})
+    checked = gateway.gwctl("config", "check", gateway.ini)
+    assert "warning: " in checked.stderr and "[credential:far]" in checked.stderr
+    warnings = gateway.gwctl_json("config", "check", gateway.ini)["warnings"]
+    assert len(warnings) == 1 and "gatewayd.ini:" in warnings[0]
+    gateway.reload()
+    gateway.wait_log("the secret of [credential:far] goes unencrypted")
+    daemon = subprocess.run([build_dir() / "gatewayd", "-t", "-c", gateway.ini], capture_output=True, text=True)
+    assert daemon.returncode == 0 and "warning: " in daemon.stderr
+
+
 def test_config_diff(gateway):
     assert gateway.gwctl("config", "diff").returncode in (0, 1)
     gateway.write_ini({"http": {"max_body": "2MiB"}})

@@ -277,6 +277,9 @@ static void errors_say_what_and_where(void **state)
         {PROVIDER "[credential:c]\nprovider = p\n", "`secret` is missing"},
         {BASE "parallel = 3\n", "`parallel` is not enforced by this version"},
         {BASE "limit.gpt-4:0 = 5 rpm\n", "is not enforced by this version"},
+        {"[provider:p]\nkind = openai\nbase_url = http://127.0.0.1\nclient_certificate = /c\n"
+         "client_key = /k\n" CREDENTIAL,
+         "[provider:p] client_certificate: a certificate can't be shown over http://"},
         {BASE "auth = entra\n", "`entra` is not in this version"},
         {BASE MODEL "strategy = adaptive\n",
          "`adaptive` is not in this version; there is: weighted"},
@@ -358,6 +361,60 @@ static void all_errors_are_shown(void **state)
     assert_null(build("[http]\nfoo = 1\nmax_body = x\n[bar]\n[key:k]\n", &errs));
     assert_int_equal(errs.n, 4);
     conf_errors_fini(&errs);
+}
+
+static void every_bad_item_of_a_list_is_named(void **state)
+{
+    static const char *const cases[][4] = {
+        {"[gateway]\nlisten = 1.2.3.4, localhost:80, 127.0.0.1:80 ssl\n", "`1.2.3.4`: expected",
+         "`localhost` is not", "`ssl` behind"},
+        {"[http]\nallow = a, 10.0.0.1/8, ::/129\n", "`a`: expected", "`10.0.0.1/8` has",
+         "`::/129`: the prefix"},
+        {"[http]\ncors_origins = a, https://b/, *\n", "`a` is not", "`https://b/` is not", ""},
+        {"[model:m]\ntargets = x, p/y, p/y, p/z tier=0\n", "`x`: expected", "`p/y` stands",
+         "tier goes from"},
+        {"[team:t]\nmodels = a b, c, c,, d e\n", "`a b` has", "`c` stands", "`d e` has"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct conf_errors errs;
+        assert_null(build(cases[i][0], &errs));
+        for (size_t w = 1; w < ARRAY_LEN(cases[i]); w++)
+            if (!strstr(errs.v[0], cases[i][w]))
+                fail_msg("row %zu: %s is not in %s", i, cases[i][w], errs.v[0]);
+        conf_errors_fini(&errs);
+    }
+    char text[4096] = "[http]\nallow = ";
+    for (int i = 0; i < 200; i++)
+        strcat(text, "nonsense,");
+    struct conf_errors errs;
+    assert_null(build(text, &errs));
+    assert_non_null(strstr(errs.v[0], "; and more"));
+    conf_errors_fini(&errs);
+}
+
+static void secrets_over_plain_http_are_warned_of(void **state)
+{
+    static const struct {
+        const char *url, *credential;
+        bool warned;
+    } cases[] = {
+        {"https://api.test", CREDENTIAL, false},     {"http://api.test:8000/v1", CREDENTIAL, true},
+        {"http://10.0.0.1", CREDENTIAL, true},       {"http://[2001:db8::1]", CREDENTIAL, true},
+        {"http://localhost.test", CREDENTIAL, true}, {"http://127.0.0.9:8000", CREDENTIAL, false},
+        {"http://[::1]:8000", CREDENTIAL, false},    {"http://localhost", CREDENTIAL, false},
+        {"http://a.localhost", CREDENTIAL, false},   {"http://10.0.0.1", "", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[512];
+        snprintf(text, sizeof text, "[provider:p]\nkind = openai-compatible\nbase_url = %s\n%s",
+                 cases[i].url, cases[i].credential);
+        struct conf *c = build_ok(text);
+        assert_int_equal(c->warnings.n, cases[i].warned);
+        if (cases[i].warned && !strstr(c->warnings.v[0].p, "t.ini:3: [provider:p] base_url: the "
+                                                           "secret of [credential:c] goes"))
+            fail_msg("%s", c->warnings.v[0].p);
+        conf_free(c);
+    }
 }
 
 static void proxy_comes_from_the_environment(void **state)
@@ -506,6 +563,8 @@ int main(void)
         cmocka_unit_test(errors_say_what_and_where),
         cmocka_unit_test(dangling_names_are_shown_with_the_rest),
         cmocka_unit_test(all_errors_are_shown),
+        cmocka_unit_test(every_bad_item_of_a_list_is_named),
+        cmocka_unit_test(secrets_over_plain_http_are_warned_of),
         cmocka_unit_test(proxy_comes_from_the_environment),
         cmocka_unit_test(includes_are_read_in_order),
         cmocka_unit_test(includes_are_bounded),

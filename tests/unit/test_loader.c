@@ -267,6 +267,39 @@ static void bad_secrets_are_refused(void **state)
     expect_error("gw.ini:10: [provider:p] ca_file: holds no certificate");
 }
 
+/* What is wrong with the text doesn't hide what is wrong with the secrets. */
+static void secrets_are_looked_at_beside_other_errors(void **state)
+{
+    write_file("key", "sk-one\n", 0644);
+    unsetenv("GW_TEST_KEY");
+    write_file("gw.ini",
+               "[gateway]\nnonsense = 1\nstate_dir = state\nruntime_dir = run\n"
+               "[tls]\ncertificate = none.crt\nkey = tls.key\n"
+               "[admin]\ntoken = exec:/bin/false\nviewer_token = hunter2\n"
+               "[provider:p]\nkind = openai\n"
+               "[credential:c]\nprovider = p\nsecret = file:key\n"
+               "[credential:d]\nprovider = p\nsecret = env:GW_TEST_KEY\n",
+               0600);
+    static const char *const want[] = {
+        "gw.ini:2: [gateway] nonsense: unknown key",
+        "gw.ini:6: [tls] certificate: file:",
+        "none.crt",
+        "gw.ini:15: [credential:c] secret: file:",
+        "is open to group or others",
+        "gw.ini:18: [credential:d] secret: env:GW_TEST_KEY is not in the environment"};
+    struct loader l;
+    assert_int_equal(read_and_gather(&l, NULL, NULL), -1);
+    char *text = loader_error_text(&l);
+    for (size_t i = 0; i < ARRAY_LEN(want); i++)
+        if (!strstr(text, want[i]))
+            fail_msg("wanted %s, got %s", want[i], text);
+    assert_int_equal(l.errs.n, 5);
+    assert_null(strstr(text, "sk-"));
+    assert_null(strstr(text, "hunter2"));
+    free(text);
+    loader_fini(&l);
+}
+
 static void restart_only_settings_stay(void **state)
 {
     uint64_t generation;
@@ -487,13 +520,21 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(everything_is_gathered),        T(nothing_secret_is_stored),
-        T(the_hash_covers_all_input),     T(an_unchanged_start_takes_the_active_generation),
-        T(abort_leaves_what_was),         T(ticket_keys_go_on),
-        T(bad_secrets_are_refused),       T(restart_only_settings_stay),
-        T(differences_name_keys),         T(programs_are_run_without_a_shell),
-        T(credentials_come_from_systemd), T(the_process_hands_over_a_generation),
-        T(the_process_tells_every_error), T(the_check_writes_nothing),
+        T(everything_is_gathered),
+        T(nothing_secret_is_stored),
+        T(the_hash_covers_all_input),
+        T(an_unchanged_start_takes_the_active_generation),
+        T(abort_leaves_what_was),
+        T(ticket_keys_go_on),
+        T(bad_secrets_are_refused),
+        T(secrets_are_looked_at_beside_other_errors),
+        T(restart_only_settings_stay),
+        T(differences_name_keys),
+        T(programs_are_run_without_a_shell),
+        T(credentials_come_from_systemd),
+        T(the_process_hands_over_a_generation),
+        T(the_process_tells_every_error),
+        T(the_check_writes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
