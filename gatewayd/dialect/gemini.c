@@ -1,0 +1,20 @@
+/*
+ * gemini.c: the Gemini dialect as the engine sees it.
+ */
+#include "gatewayd/dialect/gemini.h"
+
+const struct codec codec_gemini = {
+    .name = "gemini",
+    .framing = CODEC_SSE,
+    .fields = gemini_fields,
+    .reader_bytes = sizeof(struct gemini_reader),
+    .writer_bytes = sizeof(struct gemini_writer),
+    .read_request = gemini_read_request,
+    .write_request = gemini_write_request,
+    .read_response = gemini_read_response,
+    .write_response = gemini_write_response,
+    .read_event = gemini_read_event,
+    .read_end = gemini_read_end,
+    .write_event = gemini_write_event,
+    .writer_fini = gemini_writer_fini,
+};
