@@ -22,6 +22,32 @@ static struct slice bearer_token(struct slice value)
     return slice_trim(slice_of(value.p + scheme.n, value.n - scheme.n));
 }
 
+/* One place's key. -1: another place gave a different one. */
+static int take_key(struct slice *key, struct slice v, struct auth_refusal *why)
+{
+    if (v.n == 0)
+        return 0;
+    if (key->n && !slice_eq(*key, v))
+        return refuse(why, 401, "conflicting_credentials",
+                      "two different keys are given; send one, in one place");
+    *key = v;
+    return 0;
+}
+
+/* `?key=`, where Google's clients may put it (cloud.google.com/docs/authentication/api-keys-use);
+ * the value as it stands: no key has a character that a query must encode. */
+static int key_of_query(const struct req *r, struct slice *key, struct auth_refusal *why)
+{
+    struct slice query = http_request_query(&r->head);
+    while (query.p) {
+        struct slice value = slice_split(&query, '&');
+        struct slice name = slice_split(&value, '=');
+        if (slice_eq(name, SLICE_LIT("key")) && value.p && take_key(key, value, why) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* All places together must name one key. */
 static int find_key(const struct req *r, struct slice *key, struct auth_refusal *why)
 {
@@ -36,13 +62,11 @@ static int find_key(const struct req *r, struct slice *key, struct auth_refusal 
         struct slice v = http_fields_get(f, places[i]);
         if (places[i] == HTTP_H_AUTHORIZATION)
             v = bearer_token(v);
-        if (v.n == 0)
-            continue;
-        if (key->n && !slice_eq(*key, v))
-            return refuse(why, 401, "conflicting_credentials",
-                          "two different keys are given; send one, in one header");
-        *key = v;
+        if (take_key(key, v, why) < 0)
+            return -1;
     }
+    if (r->route->dialect == DIALECT_GEMINI && key_of_query(r, key, why) < 0)
+        return -1;
     if (key->n == 0)
         return refuse(why, 401, "missing_api_key",
                       "no key is given; send one as `Authorization: Bearer KEY`");

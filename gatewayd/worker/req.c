@@ -164,8 +164,8 @@ static void find_client(struct req *r)
 static enum req_step step_head(struct req *r)
 {
     find_client(r);
-    r->dialect = route_error_dialect(r->path);
     if (!net_addr_is_unix(&r->client) && !cidr_list_has(&r->snap->allow, &r->client)) {
+        r->dialect = route_error_dialect(r->path);
         req_fail(r, 403, "address_not_allowed", "requests from this address are not allowed");
         return REQ_STEP_MORE;
     }
@@ -173,9 +173,11 @@ static enum req_step step_head(struct req *r)
         return answered_locally(r);
     switch (route_find(r->head.method, r->path, &r->route, &r->path_model)) {
     case ROUTE_NO_PATH:
+        r->dialect = route_error_dialect(r->path);
         req_fail(r, 404, "unknown_route", "there is nothing at this path");
         break;
     case ROUTE_NO_METHOD:
+        r->dialect = dialects_native(r->route->dialect);
         req_fail(r, 405, "method_not_allowed", "this path takes %s only",
                  http_method_name(r->route->method));
         break;

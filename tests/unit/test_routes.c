@@ -126,12 +126,91 @@ static void what_reaches_a_provider_is_metered_and_needs_a_key(void **state)
     assert_int_equal(r->auth, ROUTE_AUTH_KEY);
 }
 
+/* Routes of other dialects are there as soon as their dialect is served. */
+static void routes_of_dialects(void **state)
+{
+    static const struct {
+        const char *path;
+        enum route_id id;
+        enum dialect_id dialect;
+        const char *model;
+    } cases[] = {
+        {"/v1/responses", ROUTE_RESPONSES, DIALECT_OPENAI_RESPONSES, NULL},
+        {"/openai/v1/responses", ROUTE_RESPONSES, DIALECT_OPENAI_RESPONSES, NULL},
+        {"/responses", ROUTE_RESPONSES, DIALECT_OPENAI_RESPONSES, NULL},
+        {"/v1/messages", ROUTE_MESSAGES, DIALECT_ANTHROPIC, NULL},
+        {"/messages", ROUTE_MESSAGES, DIALECT_ANTHROPIC, NULL},
+        {"/anthropic/v1/messages", ROUTE_MESSAGES, DIALECT_ANTHROPIC, NULL},
+        {"/v1/messages/count_tokens", ROUTE_COUNT_TOKENS, DIALECT_ANTHROPIC, NULL},
+        {"/anthropic/v1/messages/count_tokens", ROUTE_COUNT_TOKENS, DIALECT_ANTHROPIC, NULL},
+        {"/v1beta/models/gemini-2.5-pro:generateContent", ROUTE_GENERATE, DIALECT_GEMINI,
+         "gemini-2.5-pro"},
+        {"/genai/v1beta/models/a/b:streamGenerateContent", ROUTE_STREAM_GENERATE, DIALECT_GEMINI,
+         "a/b"},
+        {"/models/m:countTokens", ROUTE_GENERATE_COUNT, DIALECT_GEMINI, "m"},
+        {"/model/us.x:0/converse", ROUTE_CONVERSE, DIALECT_BEDROCK, "us.x:0"},
+        {"/bedrock/model/us.x:0/converse-stream", ROUTE_CONVERSE_STREAM, DIALECT_BEDROCK, "us.x:0"},
+    };
+    static const char *const never[] = {
+        "/openai/v1/messages",
+        "/anthropic/v1/chat/completions",
+        "/anthropic/v1/responses",
+        "/genai/v1/chat/completions",
+        "/bedrock/v1/messages",
+        "/v1beta/models/:generateContent",
+        "/v1beta/models/m:generate",
+        "/model//converse",
+        "/model/m/invoke",
+        "/openai/deployments/d/responses",
+        "/openai/deployments/d/messages",
+        "/anthropic/anthropic/v1/messages",
+    };
+    const struct route *r;
+    struct slice model;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        enum route_result res = route_find(HTTP_M_POST, slice_str(cases[i].path), &r, &model);
+        if (!dialects_native(cases[i].dialect)) {
+            assert_int_not_equal(res, ROUTE_FOUND);
+            continue;
+        }
+        if (res != ROUTE_FOUND || r->id != cases[i].id || r->metering != ROUTE_METERED ||
+            r->auth != ROUTE_AUTH_KEY || !slice_eq_str(model, cases[i].model))
+            fail_msg("%s", cases[i].path);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(never); i++)
+        if (route_find(HTTP_M_POST, slice_str(never[i]), &r, &model) == ROUTE_FOUND)
+            fail_msg("%s", never[i]);
+}
+
+static void errors_are_in_the_callers_dialect(void **state)
+{
+    static const struct {
+        const char *path;
+        enum dialect_id dialect;
+    } cases[] = {
+        {"/", DIALECT_OPENAI},
+        {"/v1/nothing", DIALECT_OPENAI},
+        {"/v1/messages/batches", DIALECT_ANTHROPIC},
+        {"/anthropic/v1/nothing", DIALECT_ANTHROPIC},
+        {"/v1beta/nothing", DIALECT_GEMINI},
+        {"/genai/nothing", DIALECT_GEMINI},
+        {"/model/m/invoke", DIALECT_BEDROCK},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct dialect *want = dialects_native(cases[i].dialect);
+        assert_ptr_equal(route_error_dialect(slice_str(cases[i].path)),
+                         want ? want : &dialect_openai);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_mean_what_the_table_says),
         cmocka_unit_test(nothing_else_matches),
         cmocka_unit_test(what_reaches_a_provider_is_metered_and_needs_a_key),
+        cmocka_unit_test(routes_of_dialects),
+        cmocka_unit_test(errors_are_in_the_callers_dialect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,129 @@
+/*
+ * test_dialects.c: the table of dialects against the kinds of providers, the routes and the tables
+ * of fields: nothing is offered that isn't whole.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "gatewayd/dialect/dialects.h"
+
+#include <stdio.h>
+
+static void test_kinds_are_served(void **state)
+{
+    size_t n;
+    const struct provider_kind *kinds = provider_kinds(&n);
+    for (size_t i = 0; i < n; i++) {
+        unsigned offered = 0;
+        for (unsigned op = 0; op < PROVIDER_N_OPS; op++) {
+            const char *path = kinds[i].paths[op];
+            if (!path || kinds[i].later || op == PROVIDER_OP_MODELS)
+                continue;
+            offered++;
+            if (!dialects_native(dialects_of_op((enum provider_op)op)))
+                fail_msg("%s offers an operation of a dialect that isn't served", kinds[i].name);
+            if (strstr(path, "{api_version}") && !kinds[i].needs_api_version)
+                fail_msg("%s has {api_version} in a path and doesn't need it", kinds[i].name);
+        }
+        if (!offered && !kinds[i].later)
+            fail_msg("%s offers nothing", kinds[i].name);
+    }
+}
+
+static void check_fields(const struct codec *c)
+{
+    for (unsigned f = 0; f < IR_FIELD_COUNT; f++) {
+        const struct ir_field_row *row = &c->fields[f];
+        if (row->fate == IR_UNSTATED)
+            fail_msg("%s has no row for: %s", c->name, ir_field_text((enum ir_field)f));
+        if (!row->note || (row->fate != IR_CARRIED && !row->note[0]))
+            fail_msg("%s doesn't say how or why: %s", c->name, ir_field_text((enum ir_field)f));
+    }
+}
+
+static void test_tables_are_whole(void **state)
+{
+    static const enum dialect_op ops[] = {DIALECT_CHAT, DIALECT_EMBEDDINGS, DIALECT_RERANK};
+    for (unsigned id = 1; id < DIALECT_N_IDS; id++) {
+        const struct dialect *d = dialects_native((enum dialect_id)id);
+        if (!d)
+            continue;
+        assert_non_null(d->read_request);
+        assert_non_null(d->rewrite_request);
+        assert_non_null(d->read_response);
+        assert_non_null(d->read_error);
+        assert_non_null(d->stream_init);
+        assert_non_null(d->stream_event);
+        assert_non_null(d->error_type);
+        assert_non_null(d->write_error);
+        assert_non_null(d->write_stream_error);
+        for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+            const struct codec *c = dialects_codec((enum dialect_id)id, ops[i]);
+            if (!c)
+                continue;
+            check_fields(c);
+            assert_int_equal(c->framing, d->framing);
+        }
+    }
+    assert_null(dialects_codec(DIALECT_OPENAI, DIALECT_COMPLETIONS));
+    assert_null(dialects_codec(DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS));
+}
+
+static enum provider_op choose(enum dialect_id id, enum dialect_op op, bool stream,
+                               enum provider_op a, enum provider_op b)
+{
+    bool offered[PROVIDER_N_OPS] = {false};
+    offered[a] = offered[b] = true;
+    return dialects_choose(id, op, stream, offered);
+}
+
+static void test_own_dialect_first(void **state)
+{
+    assert_int_equal(
+        choose(DIALECT_OPENAI, DIALECT_CHAT, true, PROVIDER_OP_CHAT, PROVIDER_OP_MESSAGES),
+        PROVIDER_OP_CHAT);
+    assert_int_equal(
+        choose(DIALECT_ANTHROPIC, DIALECT_CHAT, false, PROVIDER_OP_CHAT, PROVIDER_OP_MESSAGES),
+        PROVIDER_OP_MESSAGES);
+    assert_int_equal(choose(DIALECT_GEMINI, DIALECT_CHAT, true, PROVIDER_OP_GENERATE,
+                            PROVIDER_OP_STREAM_GENERATE),
+                     PROVIDER_OP_STREAM_GENERATE);
+    assert_int_equal(choose(DIALECT_GEMINI, DIALECT_CHAT, false, PROVIDER_OP_GENERATE,
+                            PROVIDER_OP_STREAM_GENERATE),
+                     PROVIDER_OP_GENERATE);
+    /* what isn't translated */
+    assert_int_equal(
+        choose(DIALECT_OPENAI, DIALECT_COMPLETIONS, false, PROVIDER_OP_CHAT, PROVIDER_OP_MESSAGES),
+        PROVIDER_N_OPS);
+    assert_int_equal(choose(DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, false, PROVIDER_OP_CHAT,
+                            PROVIDER_OP_GENERATE_COUNT),
+                     PROVIDER_N_OPS);
+}
+
+static void test_every_pair_of_chats(void **state)
+{
+    for (unsigned from = 1; from < DIALECT_N_IDS; from++)
+        for (unsigned to = 1; to < DIALECT_N_IDS; to++)
+            for (int stream = 0; stream < 2; stream++) {
+                enum provider_op op = dialects_op((enum dialect_id)to, DIALECT_CHAT, stream != 0);
+                bool both = dialects_codec((enum dialect_id)from, DIALECT_CHAT) &&
+                            dialects_codec((enum dialect_id)to, DIALECT_CHAT);
+                assert_int_not_equal(op, PROVIDER_N_OPS);
+                assert_int_equal(choose((enum dialect_id)from, DIALECT_CHAT, stream != 0, op, op),
+                                 from == to || both ? op : PROVIDER_N_OPS);
+            }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kinds_are_served),
+        cmocka_unit_test(test_tables_are_whole),
+        cmocka_unit_test(test_own_dialect_first),
+        cmocka_unit_test(test_every_pair_of_chats),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
