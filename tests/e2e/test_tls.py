@@ -205,7 +205,9 @@ class ConnectProxy:
             client.close()
             return
         host, _, port = head.split(b" ")[1].decode().rpartition(":")
-        upstream = socket.create_connection((host.strip("[]"), int(port)))
+        # No look-up: a bare system may have no /etc/hosts.
+        assert host == "localhost", host
+        upstream = socket.create_connection(("127.0.0.1", int(port)))
         threading.Thread(target=self._pump, args=(client, upstream), daemon=True).start()
         self._pump(upstream, client)
 

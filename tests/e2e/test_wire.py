@@ -78,16 +78,16 @@ def test_half_close_after_the_request_is_legal(gateway):
 
 def test_a_half_close_inside_a_huge_event_adds_nothing_to_it(make_gateway, mock):
     gateway = make_gateway(workers=1)
-    with gateway.stream("size=3m,tokens=1,hold=2000000") as (connection, head):
+    with gateway.stream("size=6m,tokens=1,hold=5000000") as (connection, head):
         received = b""
-        while len(received) < 1500000:
+        while len(received) < 4500000:
             received += connection.read_chunk()
         connection.half_close()
         assert gateway.get("/healthz").status == 200, "the one worker has seen the end by now"
         mock.release()
         while data := connection.read_chunk():
             received += data
-    assert len(max(received.split(b"\n\n"), key=len)) > 3000000, "it was split"
+    assert len(max(received.split(b"\n\n"), key=len)) > 6000000, "it was split"
 
 
 def test_expect_continue(gateway):
