@@ -229,6 +229,6 @@ struct dialect {
     int (*write_stream_error)(struct buf *out, const struct dialect_error *e);
 };
 
-extern const struct dialect dialect_openai, dialect_gemini;
+extern const struct dialect dialect_openai, dialect_gemini, dialect_bedrock;
 
 #endif

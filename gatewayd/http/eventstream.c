@@ -210,6 +210,25 @@ enum eventstream_result eventstream_reader_next(struct eventstream_reader *r, co
     return r->fault == EVENTSTREAM_FAULT_NONE ? EVENTSTREAM_MESSAGE : EVENTSTREAM_BAD;
 }
 
+static struct slice prefixed(struct slice prefix, struct slice name, char *scratch, size_t cap)
+{
+    if (prefix.n + name.n > cap)
+        return slice_of(NULL, 0);
+    memcpy(scratch, prefix.p, prefix.n);
+    if (name.n)
+        memcpy(scratch + prefix.n, name.p, name.n);
+    return slice_of(scratch, prefix.n + name.n);
+}
+
+struct slice eventstream_event_type(const struct eventstream_message *m, char *scratch, size_t cap)
+{
+    if (slice_eq_str(m->message_type, "exception"))
+        return prefixed(SLICE_LIT("exception:"), m->exception_type, scratch, cap);
+    if (slice_eq_str(m->message_type, "error"))
+        return prefixed(SLICE_LIT("error:"), m->error_code, scratch, cap);
+    return m->event_type.p ? m->event_type : SLICE_LIT("");
+}
+
 /* ---- writing ---- */
 
 static int append_number(struct buf *out, uint64_t v, size_t n)

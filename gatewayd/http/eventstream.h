@@ -73,6 +73,11 @@ struct eventstream_message {
     struct slice message_type, event_type, exception_type, error_code, error_message, content_type;
 };
 
+/* What a message is, in one word, as the readers of events take it: the type of an event, an
+ * exception as "exception:NAME", an error as "error:CODE"; empty if it is none of these. In scratch
+ * where it has a prefix ({NULL, 0} if that is too small). */
+struct slice eventstream_event_type(const struct eventstream_message *m, char *scratch, size_t cap);
+
 enum eventstream_result {
     EVENTSTREAM_MORE,    /* keep the bytes; call again with them and more */
     EVENTSTREAM_MESSAGE, /* take m->raw.n bytes off the front, then call again */

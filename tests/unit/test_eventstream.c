@@ -280,6 +280,7 @@ static void events_and_exceptions(void **state)
     struct eventstream_message m;
     struct eventstream_frame f;
     struct buf out;
+    char word[64];
     buf_init(&out, 4096);
     assert_int_equal(eventstream_begin_event(&out, SLICE_LIT("messageStart"), &f), 0);
     assert_int_equal(buf_append(&out, "{\"role\":\"assistant\"}", 20), 0);
@@ -294,12 +295,19 @@ static void events_and_exceptions(void **state)
     assert_true(slice_eq_str(m.content_type, "application/json"));
     assert_true(slice_eq_str(m.payload, "{\"role\":\"assistant\"}"));
     assert_null(m.exception_type.p);
+    assert_true(slice_eq_str(eventstream_event_type(&m, word, sizeof word), "messageStart"));
     buf_consume(&out, m.raw.n);
     assert_int_equal(eventstream_reader_next(&r, out.data, out.len, &m), EVENTSTREAM_MESSAGE);
     assert_true(slice_eq_str(m.message_type, "exception"));
     assert_true(slice_eq_str(m.exception_type, "throttlingException"));
     assert_null(m.event_type.p);
     assert_int_equal(m.payload.n, 0);
+    assert_true(slice_eq_str(eventstream_event_type(&m, word, sizeof word),
+                             "exception:throttlingException"));
+    assert_null(eventstream_event_type(&m, word, 28).p);
+    m.message_type = SLICE_LIT("error");
+    m.error_code = SLICE_LIT("500");
+    assert_true(slice_eq_str(eventstream_event_type(&m, word, sizeof word), "error:500"));
     assert_int_equal(m.raw.n, out.len);
     buf_release(&out);
 }
