@@ -1,10 +1,13 @@
 """A machine that runs out of things: descriptors, disk, room in the database."""
 
+import contextlib
 import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -112,6 +115,42 @@ def fill(path):
                 file.write(b"x" * 65536)
         except OSError:
             pass
+
+
+def test_the_keeper_runs_out_of_memory(make_gateway):
+    """It dies and comes back; no request and no record is lost."""
+    if "asan" in str(build_dir()):
+        pytest.skip("the sanitizer's shadow needs the whole address space")
+    gateway = make_gateway()
+    keeper, = gateway.pids("keeper")
+    assert gateway.chat().status == 200
+    in_use = int(open(f"/proc/{keeper}/statm").read().split()[0]) * resource.getpagesize()
+    resource.prlimit(keeper, resource.RLIMIT_AS, (in_use, in_use))
+    gateway.gwctl("usage", check=False)
+    wait_until(lambda: gateway.pids("keeper") not in ([], [keeper]), "a new keeper")
+    assert all(gateway.chat().status == 200 for _ in range(10))
+    wait_until(lambda: len(gateway.ledger()) == 11, "every record")
+    assert gateway.gwctl("usage").returncode == 0
+
+
+def test_a_provider_whose_backlog_is_full(make_gateway):
+    """A port where the kernel drops the SYN: connect_timeout counts, nothing is charged."""
+    with socket.socket() as listener, contextlib.ExitStack() as held:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        for _ in range(4):
+            filler = held.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        gateway = make_gateway({"provider:mock": {"base_url": f"http://127.0.0.1:{address[1]}/v1",
+                                                  "connect_timeout": "300ms"}})
+        started = time.monotonic()
+        answer = gateway.chat()
+        assert answer.status in (502, 503, 504), answer
+        assert answer.header("x-should-retry") == "true", "nothing was sent"
+        assert 0.3 <= time.monotonic() - started < 5
+        assert gateway.ledger() == []
 
 
 def test_the_state_directory_is_gone(make_gateway):

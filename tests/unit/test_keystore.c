@@ -329,6 +329,41 @@ static void test_audit_trail(void **state)
     assert_string_equal(page.text, "2 tester update a>b; ");
 }
 
+/* A full map refuses the change that doesn't fit, whole, and nothing else. */
+static void test_full_map(void **state)
+{
+    struct errbuf e = {""};
+    struct keystore_key k;
+    char name[32], text[32], models[8000];
+    enum store_err err;
+    unsigned n = 0;
+    store_reader_free(reader);
+    store_close(store);
+    assert_int_equal(keystore_open(dir, STORE_WRITE, 512 << 10, &store, &e), STORE_OK);
+    assert_int_equal(store_reader_new(store, &reader), STORE_OK);
+    memset(models, 'm', sizeof models);
+    do {
+        snprintf(name, sizeof name, "key%u", n);
+        snprintf(text, sizeof text, "sk-%u", n);
+        struct keystore_record r = make(name, text);
+        r.metadata = slice_of(models, sizeof models);
+        err = keystore_create(store, &actor, &r, &e);
+        n += err == STORE_OK;
+    } while (err == STORE_OK && n < 1000);
+    assert_int_equal(err, STORE_MAP_FULL);
+    assert_true(n > 1);
+    assert_int_equal(look(text, NOW, &k), KEYSTORE_UNKNOWN);
+    assert_int_equal(look("sk-0", NOW, &k), KEYSTORE_VALID);
+    /* With a larger map it goes on. */
+    store_reader_free(reader);
+    store_close(store);
+    assert_int_equal(keystore_open(dir, STORE_WRITE, 16 << 20, &store, &e), STORE_OK);
+    assert_int_equal(store_reader_new(store, &reader), STORE_OK);
+    struct keystore_record r = make(name, text);
+    must_create(&r);
+    assert_int_equal(look(text, NOW, &k), KEYSTORE_VALID);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -342,6 +377,7 @@ int main(void)
         T(test_listing_in_pages),
         T(test_every_field_is_kept),
         T(test_audit_trail),
+        T(test_full_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -213,6 +213,24 @@ static void test_power_cut(void **state)
     money_fixture_close(&old);
 }
 
+/* The wall clock jumps a day back, then three days ahead: only what is read off it changes. */
+static void test_the_wall_clock_jumps(void **state)
+{
+    static const int64_t DAY_US = INT64_C(86400) * 1000000;
+    int64_t now = clock_wall_us();
+    const int64_t clocks[] = {now, now - DAY_US, now + 3 * DAY_US, now};
+    start(f.dir, 1000);
+    for (uint64_t i = 0; i < ARRAY_LEN(clocks); i++) {
+        clock_fake_set(-1, clocks[i]);
+        settle(open_one(i));
+        UNTIL(stats().records == i + 1);
+    }
+    struct ledger_verified v = stop();
+    clock_fake_set(-1, -1);
+    assert_int_equal(v.records, ARRAY_LEN(clocks));
+    assert_int_equal(v.days, 2);
+}
+
 static struct money_slot *slot_of(const struct money_ticket *t)
 {
     return money_slot_at(&f.m, owner.index, t->slot);
@@ -337,6 +355,7 @@ int main(void)
         T(test_kill_between_commit_and_free),
         T(test_power_cut),
         T(test_a_malformed_slot_is_set_aside),
+        T(test_the_wall_clock_jumps),
         T(test_full_map),
         T(test_full_disk),
     };
