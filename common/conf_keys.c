@@ -162,9 +162,11 @@ static const struct conf_row rows[] = {
     {                                                                                              \
         .section = CONF_SECTION_LOG, .name = key, .type = ty, __VA_ARGS__                          \
     }
-    ROW("output", CONF_LOG_OUTPUT, .offset = 0, .def = "stderr", .doc = "Where both logs go."),
+    ROW("output", CONF_LOG_OUTPUT, .offset = 0, .def = "stderr",
+        .doc =
+            "Where both logs go. `journal`: journald's own protocol, with priority and process."),
     ROW("format", CONF_ENUM, AT(struct conf_log, format), .def = "json", .words = log_format_words,
-        .doc = "One object or one line of text per event."),
+        .doc = "`json`: an object per event and request; `text`: a line for people."),
     ROW("level", CONF_ENUM, AT(struct conf_log, level), .def = "info", .words = log_level_words,
         .doc = "Least severity of diagnostics."),
 #undef ROW

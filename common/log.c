@@ -9,6 +9,7 @@
 
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/log_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -264,11 +265,12 @@ static void journal_put(struct line *l, const char *key, struct slice value)
     put(l, "\n", 1);
 }
 
+static const struct sockaddr_un journald = {.sun_family = AF_UNIX,
+                                            .sun_path = "/run/systemd/journal/socket"};
+
 /* false: it doesn't take any now. */
 static bool journal_send(const char *p, size_t n)
 {
-    static const struct sockaddr_un journald = {.sun_family = AF_UNIX,
-                                                .sun_path = "/run/systemd/journal/socket"};
     ssize_t sent =
         sendto(lg.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL, (const void *)&journald, sizeof journald);
     if (sent >= 0)
@@ -301,7 +303,7 @@ static void journal_emit(enum log_level level, const char *msg, const struct log
 
 static bool journal_line(const char *p, size_t n)
 {
-    static char packet[LOG_LINE_MAX_BYTES + 512];
+    static char packet[LOG_LINE_MAX_BYTES + 1024];
     struct line l = {packet, 0, sizeof packet};
     journal_head(&l, LOG_LEVEL_INFO);
     journal_put(&l, "MESSAGE", slice_of(p, n));
@@ -448,18 +450,32 @@ bool log_every_pass(struct log_every *every, int64_t interval_us, uint64_t *held
     return true;
 }
 
+/* As the format has it; returns its length. */
+static size_t put_access_line(char *room, struct slice line)
+{
+    char who[WHO_BYTES + 32] = "";
+    if (lg.format == LOG_FORMAT_JSON) {
+        memcpy(room, line.p, line.n);
+        return line.n;
+    }
+    if (lg.kind != SINK_JOURNAL)
+        snprintf(who, sizeof who, "gatewayd[%d] %s: ", (int)getpid(), lg.who);
+    return log_text_of(line, slice_str(who), room);
+}
+
 void log_line(const char *p, size_t n)
 {
+    enum { MORE = WHO_BYTES + 32 + LOG_TEXT_MORE_BYTES };
     pthread_mutex_lock(&lg.lock);
     char *room = NULL;
     if (n >= LOG_LINE_MAX_BYTES || lg.kind == SINK_NONE)
         count_dropped(1);
     else
-        room = ring_room(n + 1);
+        room = ring_room(n + 1 + (lg.format == LOG_FORMAT_TEXT ? MORE : 0));
     if (room) {
-        memcpy(room, p, n);
-        room[n] = '\n';
-        lg.tail += n + 1;
+        size_t len = put_access_line(room, slice_of(p, n));
+        room[len] = '\n';
+        lg.tail += len + 1;
     }
     pthread_mutex_unlock(&lg.lock);
 }
@@ -556,11 +572,25 @@ void log_close(void)
     pthread_mutex_unlock(&lg.lock);
 }
 
+/* Asked once, when the configuration that names it is read: later it may come and go. */
+static int check_journal(struct errbuf *e)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int rc = fd < 0 ? -1 : connect(fd, (const void *)&journald, sizeof journald);
+    if (rc < 0)
+        err_set_errno(e, "log: no journal answers at %s", journald.sun_path);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 int log_sink_open(enum log_output output, const char *path, struct errbuf *e)
 {
-    errno = 0;
-    if (output == LOG_TO_JOURNAL)
+    if (output == LOG_TO_JOURNAL) {
+        if (check_journal(e) == 0)
+            errno = 0;
         return -1;
+    }
     if (output == LOG_TO_STDERR) {
         int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
         return fd >= 0 ? fd : err_set_errno(e, "log: stderr");

@@ -82,7 +82,8 @@ GW_MUSTUSE int log_open(int fd, enum log_output output, enum log_format format,
 /* Writes out what it can without blocking and closes the sink; diagnostics go to stderr again. */
 void log_close(void);
 /* For the master: opens `path` for appending (created 0640), or duplicates stderr. The descriptor
- * is the caller's; -1 on failure, or for the journal, whose descriptor nobody needs (errno 0). */
+ * is the caller's; -1 on failure, or for the journal, whose descriptor nobody needs (errno 0 when
+ * one answers). */
 GW_MUSTUSE int log_sink_open(enum log_output output, const char *path, struct errbuf *e);
 
 bool log_enabled(enum log_level level);
@@ -114,7 +115,8 @@ struct log_every {
 };
 bool log_every_pass(struct log_every *every, int64_t interval_us, uint64_t *held);
 
-/* Queues one finished access-log line; p has no newline (one is added). */
+/* Queues one finished access-log line, a flat JSON object; p has no newline (one is added). With
+ * LOG_FORMAT_TEXT it is rewritten for people (common/log_text.h). */
 void log_line(const char *p, size_t n);
 /* Writes queued lines in batches, never blocks. Called once a loop turn; cheap when empty. */
 void log_flush(void);

@@ -141,7 +141,7 @@ static void send_log(struct proc *p)
 int master_reopen_log(struct master *m, const struct ipc_log *log, struct errbuf *e)
 {
     int fd = log_sink_open((enum log_output)log->output, log->path, e);
-    if (fd < 0 && log->output != LOG_TO_JOURNAL)
+    if (fd < 0 && (log->output != LOG_TO_JOURNAL || errno != 0))
         return -1;
     if (log_open(fd, (enum log_output)log->output, (enum log_format)log->format,
                  (enum log_level)log->level, e) < 0) {

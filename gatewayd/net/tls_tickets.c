@@ -30,7 +30,6 @@ struct ticket_key {
 _Static_assert(sizeof(struct ticket_key) == NAME_BYTES + 2 * KEY_BYTES, "filled as one run");
 
 struct tickets {
-    tls_tickets_clock_fn now_us;
     int64_t epoch; /* of key[0]; key[1] is of the one before */
     struct ticket_key key[2];
     size_t secret_bytes;
@@ -75,7 +74,7 @@ static bool derive(const struct tickets *t, int64_t epoch, struct ticket_key *ou
 
 static bool follow_clock(struct tickets *t)
 {
-    int64_t epoch = t->now_us() / TLS_TICKET_EPOCH_US;
+    int64_t epoch = clock_wall_us() / TLS_TICKET_EPOCH_US;
     if (epoch == t->epoch)
         return true;
     t->epoch = -1; /* until both are there */
@@ -134,7 +133,6 @@ int tls_tickets_use(SSL_CTX *ctx, struct slice secret, struct errbuf *err)
     struct tickets *t = OPENSSL_zalloc(sizeof *t + secret.n);
     if (!t)
         return err_set(err, "session ticket keys: out of memory");
-    t->now_us = clock_wall_us;
     t->epoch = -1;
     t->secret_bytes = secret.n;
     memcpy(t->secret, secret.p, secret.n);
@@ -145,10 +143,4 @@ int tls_tickets_use(SSL_CTX *ctx, struct slice secret, struct errbuf *err)
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
     SSL_CTX_set_num_tickets(ctx, 1);
     return 0;
-}
-
-void tls_tickets_set_clock(SSL_CTX *ctx, tls_tickets_clock_fn now_us)
-{
-    struct tickets *t = SSL_CTX_get_ex_data(ctx, index_of_tickets);
-    t->now_us = now_us;
 }

@@ -15,8 +15,4 @@ enum { TLS_TICKET_SECRET_MIN = 32 };
 /* Contexts with the same secret resume each other's sessions. The secret is copied. */
 GW_MUSTUSE int tls_tickets_use(SSL_CTX *ctx, struct slice secret, struct errbuf *err);
 
-/* Microseconds of the wall clock. For tests: of a context with tickets. */
-typedef int64_t (*tls_tickets_clock_fn)(void);
-void tls_tickets_set_clock(SSL_CTX *ctx, tls_tickets_clock_fn now_us);
-
 #endif

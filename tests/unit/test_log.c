@@ -7,12 +7,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -91,6 +95,111 @@ static void writes_text_that_nothing_forges(void **state)
              "text=\"a \\\"b\\\"\\n\\u0001\\ufffd\xc3\xa9\" empty=\"\"\n",
              (int)getpid());
     assert_string_equal(read_file(), want);
+}
+
+static void writes_request_lines_for_people(void **state)
+{
+    static const char ugly[] = "{\"id\":\"1\",\"path\":\"/a b\",\"key\":\"x status=200 \\\"\\n\","
+                               "\"status\":404,\"empty\":\"\"}";
+    static const char line[] =
+        "{\"ts\":\"2026-01-31T23:59:59.123456Z\",\"id\":\"01-a\",\"key\":\"ci\",\"method\":"
+        "\"POST\","
+        "\"path\":\"/v1/chat/completions\",\"status\":200,\"stream\":true,\"total_ms\":812.204,"
+        "\"worker\":3}";
+    static const char *const odd[] = {"queued", "{}", "{\"a\":1", "{\"a\":\"b}", "{\"a\"}", "{"};
+    char want[1024];
+    open_file(LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
+    log_line(line, sizeof line - 1);
+    log_line(ugly, sizeof ugly - 1);
+    for (size_t i = 0; i < ARRAY_LEN(odd); i++)
+        log_line(odd[i], strlen(odd[i]));
+    log_flush();
+    int n =
+        snprintf(want, sizeof want,
+                 "2026-01-31T23:59:59.123456Z request gatewayd[%d] worker/3: POST "
+                 "/v1/chat/completions 200 id=01-a key=ci stream=true total_ms=812.204\n"
+                 " request gatewayd[%d] worker/3: \"/a b\" 404 id=1 key=\"x status=200 \\\"\\n\" "
+                 "empty=\"\"\n",
+                 (int)getpid(), (int)getpid());
+    for (size_t i = 0; i < ARRAY_LEN(odd); i++)
+        n += snprintf(want + n, sizeof want - (size_t)n, "%s\n", odd[i]);
+    assert_string_equal(read_file(), want);
+}
+
+/* A journal of our own in a mount namespace of our own, at the place where the daemon looks. */
+static int open_journal(void)
+{
+    static const struct sockaddr_un at = {.sun_family = AF_UNIX,
+                                          .sun_path = "/run/systemd/journal/socket"};
+    struct timeval patience = {.tv_sec = 10};
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("gwtest", "/run", "tmpfs", 0, "size=64k") < 0)
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    assert_int_equal(mkdir("/run/systemd", 0755) | mkdir("/run/systemd/journal", 0755), 0);
+    assert_int_equal(bind(fd, (const void *)&at, sizeof at), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    return fd;
+}
+
+static void expect_packet(int fd, const char *want, size_t n)
+{
+    static char got[LOG_LINE_MAX_BYTES + 1024];
+    ssize_t len = recv(fd, got, sizeof got, 0);
+    assert_int_equal(len, n);
+    assert_memory_equal(got, want, n);
+}
+#define HEAD(priority)                                                                             \
+    "SYSLOG_IDENTIFIER=gatewayd\nPRIORITY=" priority "\nGATEWAYD_PROCESS=worker/3\nMESSAGE="
+#define EXPECT(fd, lit) expect_packet((fd), (lit), sizeof(lit) - 1)
+
+static void writes_to_the_journal(void **state)
+{
+    struct errbuf e;
+    int fd = open_journal();
+    if (fd < 0) {
+        print_message("journal: needs the right to mount (%s), skipped\n", strerror(errno));
+        skip();
+    }
+    assert_int_equal(log_sink_open(LOG_TO_JOURNAL, NULL, &e), -1);
+    assert_int_equal(errno, 0);
+    assert_int_equal(log_open(-1, LOG_TO_JOURNAL, LOG_FORMAT_JSON, LOG_LEVEL_INFO, &e), 0);
+    log_warn("child exited", LOG_S("role", "worker"), LOG_I("status", 1));
+    EXPECT(fd, HEAD("4") "child exited role=worker status=1\n");
+    log_error("bad", LOG_S("text", "two\nlines"));
+    EXPECT(fd, HEAD("3") "bad text=\"two\\nlines\"\n");
+    log_line("{\"id\":\"1\",\"status\":200}", 23);
+    log_flush();
+    EXPECT(fd, HEAD("6") "{\"id\":\"1\",\"status\":200}\n");
+    assert_int_equal(log_open(-1, LOG_TO_JOURNAL, LOG_FORMAT_TEXT, LOG_LEVEL_INFO, &e), 0);
+    log_line("{\"id\":\"1\",\"status\":200}", 23);
+    log_flush();
+    EXPECT(fd, HEAD("6") "200 id=1\n");
+
+    /* One that reads nothing: lines wait, and none is lost once it reads again. */
+    uint64_t before = log_dropped();
+    unsigned sent = 0, got = 0;
+    for (; log_pending() == 0; sent++) {
+        log_line("{\"id\":\"1\",\"status\":200}", 23);
+        log_flush();
+    }
+    for (; got < sent; got++) {
+        EXPECT(fd, HEAD("6") "200 id=1\n");
+        log_flush();
+    }
+    assert_int_equal(log_dropped() - before, 0);
+
+    /* One that is gone: lines are counted, and the next configuration that names it is refused. */
+    close(fd);
+    log_line("x", 1);
+    log_flush();
+    log_warn("lost");
+    assert_int_equal(log_dropped() - before, 2);
+    assert_int_equal(log_sink_open(LOG_TO_JOURNAL, NULL, &e), -1);
+    assert_int_not_equal(errno, 0);
+    assert_non_null(strstr(e.msg, "/run/systemd/journal/socket"));
+    log_close();
+    assert_int_equal(umount2("/run", MNT_DETACH), 0);
 }
 
 static void cuts_a_long_diagnostic_into_valid_json(void **state)
@@ -257,6 +366,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(writes_json),
         TEST(writes_text_that_nothing_forges),
+        TEST(writes_request_lines_for_people),
+        TEST(writes_to_the_journal),
         TEST(cuts_a_long_diagnostic_into_valid_json),
         TEST(holds_back_what_repeats),
         TEST(never_waits_for_a_pipe),

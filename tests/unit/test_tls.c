@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "gatewayd/net/io.h"
 #include "gatewayd/net/tls_internal.h"
 #include "gatewayd/net/tls_tickets.h"
@@ -446,12 +447,6 @@ static void sessions_resume_in_every_worker(void **state)
     }
 }
 
-static int64_t fake_now_us;
-static int64_t fake_clock(void)
-{
-    return fake_now_us;
-}
-
 static void ticket_keys_change_with_time(void **state)
 {
     static const struct {
@@ -472,15 +467,15 @@ static void ticket_keys_change_with_time(void **state)
         struct tls_ctx *c = client_ctx(&ca, NULL);
         struct tls_sessions *sessions = tls_sessions_new();
         SSL_CTX_set_max_proto_version(c->ssl_ctx, i % 2 ? TLS1_2_VERSION : TLS1_3_VERSION);
-        tls_tickets_set_clock(one->ssl_ctx, fake_clock);
-        tls_tickets_set_clock(two->ssl_ctx, fake_clock);
-        fake_now_us = 40000 * TLS_TICKET_EPOCH_US;
+        int64_t now_us = 40000 * TLS_TICKET_EPOCH_US;
+        clock_fake_set(-1, now_us);
         assert_false(visit(c, one, sessions));
-        fake_now_us += rows[i / 2].later_us;
+        now_us += rows[i / 2].later_us;
+        clock_fake_set(-1, now_us);
         assert_int_equal(visit(c, two, sessions), rows[i / 2].resumed);
         /* Whatever came of the old ticket, there is a new one, which any worker takes. (The
          * library's TLS 1.2 client doesn't tell of one that replaces the ticket it came with.) */
-        fake_now_us += TLS_TICKET_EPOCH_US;
+        clock_fake_set(-1, now_us + TLS_TICKET_EPOCH_US);
         if (i % 2 == 0 || !rows[i / 2].resumed)
             assert_true(visit(c, one, sessions));
         tls_sessions_free(sessions);
@@ -488,6 +483,7 @@ static void ticket_keys_change_with_time(void **state)
         tls_ctx_free(two);
         tls_ctx_free(c);
     }
+    clock_fake_set(-1, -1);
 }
 
 static void a_tls13_ticket_is_offered_once(void **state)
