@@ -56,7 +56,7 @@ static const struct conf_row rows[] = {
         .def_doc = "`unix:RUNTIME_DIR/admin.sock`",
         .example = "unix:/run/gatewayd/admin.sock, 127.0.0.1:8081",
         .doc = "Where `gwctl`, the dashboard and `/metrics` are served. Beyond loopback only with "
-               "`[admin] token`."),
+               "`[admin] token`, which should then be `tls`."),
     ROW("metrics", CONF_LISTEN, AT(struct conf_gateway, metrics), .example = "127.0.0.1:9464",
         .doc = "A listener of its own for `/metrics` alone."),
     ROW("workers", CONF_WORKERS, AT(struct conf_gateway, workers), .def = "auto", .min = 1,

@@ -44,9 +44,8 @@ static void check_listeners(struct build *b, const struct conf_listeners *list, 
         if (!data && !token && !conf_listener_is_local(l))
             build_error(b, at, "`%.*s` is reachable from elsewhere; set `token` in [admin]",
                         SLICE_FMT(l->text));
-        if (!data && (l->tls || l->proxy_protocol))
-            build_error(b, at, "`%.*s`: tls and proxy_protocol are for `listen` only",
-                        SLICE_FMT(l->text));
+        if (!data && l->proxy_protocol)
+            build_error(b, at, "`%.*s`: proxy_protocol is for `listen` only", SLICE_FMT(l->text));
         if (l->tls && (!b->conf->tls.certificate.ref.n || !b->conf->tls.key.ref.n))
             build_error(b, at, "`%.*s` needs `certificate` and `key` in [tls]", SLICE_FMT(l->text));
     }

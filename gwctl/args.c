@@ -99,6 +99,7 @@ static int take_global(struct ctl *ctl, struct cursor *c)
         {"--socket", &ctl->socket_path},    {"--url", &ctl->url},
         {"--token-file", &ctl->token_file}, {"-c", &ctl->config_file},
         {"--config", &ctl->config_file},    {"--state-dir", &ctl->state_dir},
+        {"--ca-file", &ctl->ca_file},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (is_flag(c, rows[i].name)) {
@@ -225,17 +226,19 @@ void ctl_help_all(FILE *out)
                  c->verb, *c->params ? " " : "", c->params);
         fprintf(out, "  %-26s %s\n", words, c->summary);
     }
-    fputs("\nWhere the daemon is:\n"
-          "  --socket PATH       its admin socket (or GWCTL_SOCKET)\n"
-          "  --url URL           its admin address (or GWCTL_URL), with\n"
-          "  --token-file FILE   the token of [admin] token (or GWCTL_TOKEN_FILE)\n"
-          "  -c FILE             the first `admin` address of this configuration\n"
-          "  otherwise           /run/gatewayd/admin.sock\n"
-          "While it is down, keys list|show|export, ledger, usage, audit and config "
-          "show|history|diff\nread its state, if one says where that is:\n"
-          "  -c FILE             by the `state_dir` of this configuration\n"
-          "  --state-dir DIR     here\n\n"
-          "  --json everywhere, --csv on lists, --help for each command.\n"
-          "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 gatewayd is not running.\n",
-          out);
+    fputs(
+        "\nWhere the daemon is:\n"
+        "  --socket PATH       its admin socket (or GWCTL_SOCKET)\n"
+        "  --url URL           its admin address (or GWCTL_URL), with\n"
+        "  --token-file FILE   the token of [admin] token (or GWCTL_TOKEN_FILE), and\n"
+        "  --ca-file FILE      who signed its certificate (or GWCTL_CA_FILE), if not a public CA\n"
+        "  -c FILE             the first `admin` address of this configuration\n"
+        "  otherwise           /run/gatewayd/admin.sock\n"
+        "While it is down, keys list|show|export, ledger, usage, audit and config "
+        "show|history|diff\nread its state, if one says where that is:\n"
+        "  -c FILE             by the `state_dir` of this configuration\n"
+        "  --state-dir DIR     here\n\n"
+        "  --json everywhere, --csv on lists, --help for each command.\n"
+        "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 gatewayd is not running.\n",
+        out);
 }

@@ -100,6 +100,8 @@ static int find_daemon(struct ctl *ctl)
     }
     if (!ctl->token_file)
         ctl->token_file = getenv("GWCTL_TOKEN_FILE");
+    if (!ctl->ca_file)
+        ctl->ca_file = getenv("GWCTL_CA_FILE");
     return CTL_DONE;
 }
 
@@ -141,7 +143,8 @@ static int connect_client(struct ctl *ctl)
     if (has_token)
         rc = read_token(ctl, token);
     if (rc == CTL_DONE)
-        ctl->client = client_new(ctl->socket_path, ctl->url, has_token ? token : NULL);
+        ctl->client =
+            client_new(ctl->socket_path, ctl->url, has_token ? token : NULL, ctl->ca_file);
     explicit_bzero(token, sizeof(token));
     return rc;
 }

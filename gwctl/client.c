@@ -17,6 +17,7 @@ struct client {
     char *base; /* "http://localhost" for a socket */
     char *authorization;
     char *socket_path;
+    char *ca_file; /* NULL: the system's */
 };
 
 int client_check_url(const char *url, struct errbuf *e)
@@ -37,7 +38,8 @@ int client_check_url(const char *url, struct errbuf *e)
     return result;
 }
 
-struct client *client_new(const char *socket_path, const char *url, const char *token)
+struct client *client_new(const char *socket_path, const char *url, const char *token,
+                          const char *ca_file)
 {
     struct client *c = gw_xcalloc(1, sizeof(*c));
     c->base = gw_xstrdup(socket_path ? "http://localhost" : url);
@@ -45,6 +47,7 @@ struct client *client_new(const char *socket_path, const char *url, const char *
     while (n && c->base[n - 1] == '/')
         c->base[--n] = '\0';
     c->socket_path = socket_path ? gw_xstrdup(socket_path) : NULL;
+    c->ca_file = ca_file ? gw_xstrdup(ca_file) : NULL;
     if (token) {
         static const char head[] = "Authorization: Bearer ";
         size_t n_token = strlen(token);
@@ -68,6 +71,7 @@ void client_free(struct client *c)
         crypto_wipe(c->authorization, strlen(c->authorization));
     free(c->authorization);
     free(c->socket_path);
+    free(c->ca_file);
     free(c->base);
     free(c);
 }
@@ -119,6 +123,8 @@ enum client_result client_call(struct client *c, const char *method, const char 
     curl_easy_setopt(h, CURLOPT_ERRORBUFFER, why);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(h, CURLOPT_WRITEDATA, out);
+    if (c->ca_file)
+        curl_easy_setopt(h, CURLOPT_CAINFO, c->ca_file);
     if (c->socket_path)
         curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->socket_path);
     if (body) {

@@ -20,8 +20,10 @@ enum client_result {
 /* Whether it is an http:// or https:// URL with a host. */
 GW_MUSTUSE int client_check_url(const char *url, struct errbuf *e);
 
-/* socket_path or url (the other NULL). The token is sent as a bearer token; NULL: none. */
-struct client *client_new(const char *socket_path, const char *url, const char *token);
+/* socket_path or url (the other NULL). The token is sent as a bearer token; NULL: none. ca_file:
+ * PEM certificates that an https URL is checked against; NULL: the system's. */
+struct client *client_new(const char *socket_path, const char *url, const char *token,
+                          const char *ca_file);
 void client_free(struct client *c);
 /* body NULL: none. The answer's body is appended to *out (bounded by its maximum). No redirect is
  * followed and no proxy used. */

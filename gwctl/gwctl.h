@@ -44,7 +44,7 @@ extern const size_t ctl_command_count;
 
 struct ctl {
     /* where the daemon is */
-    const char *socket_path, *url, *token_file, *config_file;
+    const char *socket_path, *url, *token_file, *ca_file, *config_file;
     const char *state_dir; /* where its state is, for when it is down */
     bool offline;          /* said already that it is down and its state is read */
     const char *found_by;  /* in words, for errors: "the default path" */

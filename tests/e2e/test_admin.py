@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import subprocess
 
 import pytest
@@ -142,6 +143,64 @@ def test_admin_refuses_what_a_browser_was_led_to_send(tcp_admin, headers):
     status, _ = admin_request(tcp_admin, port=tcp_admin.admin_port,
                               headers={"Authorization": f"Bearer {TOKEN}", **headers})
     assert status in (400, 403, 421)
+
+
+def test_tokens_of_the_admin_listener(make_gateway):
+    """Each token does what it is for, also against one that guesses; a browser's page gets nowhere with any."""
+    gateway = make_gateway(start=False)
+    port = free_port()
+    names = {"token": TOKEN, "viewer_token": "viewer-canary-77", "metrics_token": "metrics-canary-88"}
+    files = {name: f"file:{gateway.write_secret(text, gateway.folder / name)}" for name, text in names.items()}
+    gateway.write_ini({"gateway": {"admin": f"unix:{gateway.admin_socket}, 127.0.0.1:{port}"}, "admin": files})
+    gateway.start()
+
+    def status(name, path, method="GET", **headers):
+        if name:
+            headers["Authorization"] = f"Bearer {names.get(name, name)}"
+        return admin_request(gateway, path, headers, port, method)[0]
+
+    for name, expected in [(None, (401, 401, 401, 200)), ("metrics_token", (200, 403, 403, 200)),
+                           ("viewer_token", (200, 200, 403, 200)), ("token", (200, 200, 200, 200))]:
+        assert (status(name, "/metrics"), status(name, "/admin/v1/keys"), status(name, "/admin/v1/drain", "POST"),
+                status(name, "/healthz")) == expected, name
+    for host, expected in [("localhost:1", 200), ("127.0.0.1", 200), ("[::1]:80", 200), ("evil.test", 403),
+                           ("localhost.evil.test", 403)]:
+        assert status("token", "/admin/v1/status", Host=host) == expected, host
+    for origin, expected in [("http://localhost", 200), ("null", 403), ("http://localhost.evil.test", 403)]:
+        assert status("token", "/admin/v1/status", Origin=origin) == expected, origin
+    assert 429 in {status(f"guess-{number}", "/admin/v1/status") for number in range(30)}
+    assert status("token", "/admin/v1/status") == 429, "whoever guesses waits, with the right token too"
+    log = gateway.log_text()
+    assert not any(text in log for text in names.values())
+
+
+def test_admin_over_tls(make_gateway, authority):
+    certificate, key = authority.issue("admin")
+    gateway = make_gateway(start=False)
+    port = free_port()
+    token = gateway.write_secret(TOKEN, gateway.folder / "admin.token")
+    gateway.write_ini({"gateway": {"admin": f"unix:{gateway.admin_socket}, 127.0.0.1:{port} tls"},
+                       "admin": {"token": f"file:{token}"},
+                       "tls": {"certificate": str(certificate), "key": str(key)}})
+    gateway.start()
+
+    def gwctl(*args):
+        return subprocess.run([build_dir() / "gwctl", "status", "--json", *args], capture_output=True, text=True)
+
+    by_url = ("--url", f"https://localhost:{port}", "--token-file", token)
+    assert json.loads(gwctl(*by_url, "--ca-file", str(authority.certificate)).stdout)["status"] == "ready"
+    stranger = gwctl(*by_url)
+    assert stranger.returncode == 1 and "certificate" in stranger.stderr, stranger
+    plain = gwctl("--url", f"http://localhost:{port}", "--token-file", token)
+    assert plain.returncode == 1 and TOKEN not in plain.stderr, plain
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    for headers, expected in [({}, 401), ({"Authorization": f"Bearer {TOKEN}"}, 200),
+                              ({"Authorization": f"Bearer {TOKEN}", "Host": "evil.test"}, 403),
+                              ({"Authorization": f"Bearer {TOKEN}", "Origin": "https://evil.test"}, 403)]:
+        connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
+        connection.request("GET", "/admin/v1/status", headers=headers)
+        assert connection.getresponse().status == expected, headers
+        connection.close()
 
 
 def test_admin_is_not_on_the_data_listener(gateway):
