@@ -105,7 +105,6 @@ static const struct provider_kind kinds[] = {
     /* https://ai.google.dev/api/generate-content */
     {.name = "gemini",
      .title = "Google Gemini API",
-     .later = true,
      .base_url = "https://generativelanguage.googleapis.com/v1beta",
      .auth = PROVIDER_AUTH_X_GOOG_API_KEY,
      .paths = {[PROVIDER_OP_GENERATE] = "/models/{model}:generateContent",

@@ -7,7 +7,8 @@ static const struct {
     const struct dialect *native;
     const struct codec *chat, *embeddings, *rerank;
 } served[DIALECT_N_IDS] = {
-    [DIALECT_OPENAI] = {.native = &dialect_openai},
+    [DIALECT_OPENAI] = {.native = &dialect_openai, .chat = &codec_openai_chat},
+    [DIALECT_GEMINI] = {.native = &dialect_gemini, .chat = &codec_gemini},
 };
 
 static const struct {
