@@ -15,9 +15,9 @@ int anthropic_refuse(struct dialect_refusal *why, const char *code, const char *
                      const char *fmt, ...)
 {
     va_list ap;
-    int n = snprintf(why->message, sizeof why->message, "%s: ", path);
+    int n = snprintf(why->message, sizeof why->message, "%s%s", path, *path ? ": " : "");
     va_start(ap, fmt);
-    if (n > 0 && (size_t)n < sizeof why->message)
+    if (n >= 0 && (size_t)n < sizeof why->message)
         vsnprintf(why->message + n, sizeof why->message - (size_t)n, fmt, ap);
     va_end(ap);
     snprintf(why->param, sizeof why->param, "%s", path);

@@ -83,6 +83,11 @@ struct dialect_rewrite {
     bool inject_usage;  /* ask for usage in the stream where the caller didn't */
 };
 
+/* Puts the upstream's model in the place of the caller's, as a member of its own where the body has
+ * none. -1: it doesn't fit. */
+GW_MUSTUSE int dialect_splice_model(const struct dialect_request *req, struct slice model,
+                                    struct splices *out);
+
 /* ---- usage ---- */
 
 enum {
@@ -229,6 +234,6 @@ struct dialect {
     int (*write_stream_error)(struct buf *out, const struct dialect_error *e);
 };
 
-extern const struct dialect dialect_openai, dialect_gemini, dialect_bedrock;
+extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, dialect_bedrock;
 
 #endif

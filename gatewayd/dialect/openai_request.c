@@ -344,38 +344,6 @@ int openai_read_request(struct json_doc *d, struct slice body, enum dialect_op o
     return check_required(&r, seen, default_model);
 }
 
-/* Adds bytes made here; they are copied. */
-static int add_made(struct splices *l, uint32_t off, uint32_t cut, struct slice bytes)
-{
-    struct slice own = splices_note(l, bytes);
-    return own.p ? splices_add(l, off, cut, own) : -1;
-}
-
-/* Neither root nor an object that has a member is empty, so what is put first takes a comma. */
-static int splice_model(const struct dialect_request *req, struct slice model, struct splices *out)
-{
-    char text[6 * DIALECT_NAME_BYTES + 32];
-    struct json_writer w;
-    size_t n;
-    bool present = req->model_value.end != 0;
-    if (present && slice_eq(model, dialect_name_slice(&req->model)))
-        return 0;
-    jw_init_fixed(&w, text, sizeof text);
-    if (!present)
-        jw_raw(&w, SLICE_LIT("\"model\":"));
-    w.comma = false;
-    jw_str(&w, model);
-    w.comma = false;
-    if (!present)
-        jw_raw(&w, SLICE_LIT(","));
-    if (jw_finish(&w, &n) < 0)
-        return -1;
-    if (!present)
-        return add_made(out, req->root.off + 1, 0, slice_of(text, n));
-    return add_made(out, req->model_value.off, req->model_value.end - req->model_value.off,
-                    slice_of(text, n));
-}
-
 static int splice_usage(const struct dialect_request *req, struct splices *out)
 {
     static const char member[] = "\"include_usage\":true,";
@@ -398,7 +366,7 @@ int openai_rewrite_request(const struct dialect_request *req, const struct diale
     splices_reset(out);
     *injected =
         how->inject_usage && req->stream && !req->include_usage && req->op != DIALECT_EMBEDDINGS;
-    if (splice_model(req, how->model, out) < 0)
+    if (dialect_splice_model(req, how->model, out) < 0)
         return -1;
     return *injected ? splice_usage(req, out) : 0;
 }
