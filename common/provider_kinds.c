@@ -96,7 +96,6 @@ static const struct provider_kind kinds[] = {
     /* https://docs.claude.com/en/api/overview */
     {.name = "anthropic",
      .title = "Anthropic",
-     .later = true,
      .base_url = "https://api.anthropic.com/v1",
      .auth = PROVIDER_AUTH_X_API_KEY,
      .paths = {[PROVIDER_OP_MESSAGES] = "/messages",
