@@ -10,6 +10,7 @@ static const struct {
     [DIALECT_OPENAI] = {.native = &dialect_openai, .chat = &codec_openai_chat},
     [DIALECT_ANTHROPIC] = {.native = &dialect_anthropic, .chat = &codec_anthropic},
     [DIALECT_GEMINI] = {.native = &dialect_gemini, .chat = &codec_gemini},
+    [DIALECT_BEDROCK] = {.native = &dialect_bedrock, .chat = &codec_bedrock},
 };
 
 static const struct {
