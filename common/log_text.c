@@ -45,7 +45,8 @@ static bool is_flat_object(struct slice line)
 
 static size_t put(char *out, const char *p, size_t n)
 {
-    memcpy(out, p, n);
+    if (n)
+        memcpy(out, p, n);
     return n;
 }
 
