@@ -1,6 +1,7 @@
 /*
  * test_dialects.c: the table of dialects against the kinds of providers, the routes and the tables
- * of fields: nothing is offered that isn't whole.
+ * of fields: nothing is offered that isn't whole. Run with `write` in the root of the sources it
+ * writes docs/translation.md anew.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,9 +9,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "common/check.h"
 #include "gatewayd/dialect/dialects.h"
+#include "gatewayd/dialect/fields_doc.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static void test_kinds_are_served(void **state)
 {
@@ -117,13 +121,49 @@ static void test_every_pair_of_chats(void **state)
             }
 }
 
-int main(void)
+#define PAGE "docs/translation.md"
+
+static struct buf generated(void)
 {
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    GW_REQUIRE(dialects_write_reference(&b) == 0);
+    return b;
+}
+
+static void test_page_is_current(void **state)
+{
+    struct buf want = generated();
+    char *have = gw_xcalloc(1, want.len + 2);
+    FILE *f = fopen(PAGE, "r");
+    if (!f)
+        fail_msg("%s can't be read; run in the root of the sources", PAGE);
+    size_t n = fread(have, 1, want.len + 1, f);
+    fclose(f);
+    if (n != want.len || memcmp(have, want.data, n) != 0)
+        fail_msg("%s is not what the tables say: build/unit/test_dialects write", PAGE);
+    free(have);
+    buf_release(&want);
+}
+
+static int write_page(void)
+{
+    struct buf b = generated();
+    FILE *f = fopen(PAGE, "w");
+    bool ok = f && fwrite(b.data, 1, b.len, f) == b.len;
+    ok = f && fclose(f) == 0 && ok;
+    buf_release(&b);
+    return ok ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "write") == 0)
+        return write_page();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds_are_served),
-        cmocka_unit_test(test_tables_are_whole),
-        cmocka_unit_test(test_own_dialect_first),
-        cmocka_unit_test(test_every_pair_of_chats),
+        cmocka_unit_test(test_kinds_are_served),  cmocka_unit_test(test_tables_are_whole),
+        cmocka_unit_test(test_own_dialect_first), cmocka_unit_test(test_every_pair_of_chats),
+        cmocka_unit_test(test_page_is_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

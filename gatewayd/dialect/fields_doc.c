@@ -1,0 +1,169 @@
+/*
+ * fields_doc.c: which dialects there are, and field by field what becomes of a request that is
+ * written in each.
+ */
+#include "gatewayd/dialect/fields_doc.h"
+
+#include "gatewayd/dialect/dialects.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct page {
+    struct buf *out;
+    int rc;
+};
+
+static void put(struct page *p, const char *fmt, ...) GW_PRINTF(2, 3);
+static void put(struct page *p, const char *fmt, ...)
+{
+    char text[4096];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (n < 0 || (size_t)n >= sizeof text || buf_append(p->out, text, (size_t)n) < 0)
+        p->rc = -1;
+}
+
+static const char page_head[] =
+    "# Translation\n"
+    "\n"
+    "<!-- Written by tests/unit/test_dialects from the tables in gatewayd/dialect; change them. "
+    "-->\n"
+    "\n"
+    "An application speaks its own API to gatewayd, whatever the provider behind a model speaks.\n"
+    "A request that meets a provider of its own dialect is not rebuilt: its bytes go upstream "
+    "with\n"
+    "the model's name replaced ([dialects.md](dialects.md)). Else it is translated, and so are "
+    "the\n"
+    "answer, the events of a stream as they arrive, and errors. Each try is translated for its "
+    "own\n"
+    "provider, so a retry or a fallback may go to another dialect.\n"
+    "\n"
+    "- What a dialect can't say is **refused** (400, naming the caller's member) where leaving it\n"
+    "  out would change the meaning of the answer. The next target of the model is asked first, "
+    "if\n"
+    "  there is one whose dialect can say it.\n"
+    "- It is **dropped** where it is a hint; `x-gw-dropped` names what was. Members that the\n"
+    "  gateway doesn't know are dropped and named likewise.\n"
+    "- **Mapped** means that it becomes something near; the tables below say what.\n"
+    "- `default.X`, `set.X` and `drop` of a `[model:...]` section change the caller's body before\n"
+    "  it is translated.\n"
+    "- Texts keep their spelling: escapes are copied, prose is neither decoded nor encoded.\n"
+    "- Reasoning comes back intact on the next turn: signatures are carried in the place that the\n"
+    "  caller's dialect has for them, those of tool calls, where it has none, behind `__gwsig__`\n"
+    "  in the call's id.\n"
+    "- A stream has a clean end only when the provider's own end, or at least its finish reason,\n"
+    "  has come. An error inside a stream becomes the error event of the caller's dialect and an\n"
+    "  unclean end.\n"
+    "- Counting tokens, completions and embeddings are served by providers of the same dialect\n"
+    "  only. Requests that are signed with AWS keys (SigV4) are not taken from clients: their\n"
+    "  SDKs can send a key of the gateway as a bearer token (`AWS_BEARER_TOKEN_BEDROCK`).\n";
+
+static const struct {
+    enum dialect_id id;
+    const char *routes;
+} spoken[] = {
+    {DIALECT_OPENAI,
+     "`/v1/chat/completions`, also `/openai/v1/…`, `/openai/deployments/{model}/…`"},
+    {DIALECT_OPENAI_RESPONSES, "`/v1/responses`, also `/openai/v1/…`"},
+    {DIALECT_ANTHROPIC, "`/v1/messages`, also `/anthropic/v1/…`"},
+    {DIALECT_GEMINI, "`/v1beta/models/{model}:generateContent` and `:streamGenerateContent`, also "
+                     "`/genai/v1beta/…`"},
+    {DIALECT_BEDROCK, "`/model/{model}/converse` and `/converse-stream`, also `/bedrock/…`"},
+    {DIALECT_COHERE, ""},
+};
+
+static const struct codec *codec_at(size_t i)
+{
+    return dialects_native(spoken[i].id) ? dialects_codec(spoken[i].id, DIALECT_CHAT) : NULL;
+}
+
+static bool speaks(const struct provider_kind *k, enum dialect_id id)
+{
+    enum provider_op op = dialects_op(id, DIALECT_CHAT, false);
+    return !k->later && op != PROVIDER_N_OPS && k->paths[op];
+}
+
+static void put_dialects(struct page *p)
+{
+    size_t n;
+    const struct provider_kind *kinds = provider_kinds(&n);
+    put(p, "\n## Dialects\n\n| dialect | callers use | kinds of providers |\n|---|---|---|\n");
+    for (size_t i = 0; i < ARRAY_LEN(spoken); i++) {
+        const char *glue = "";
+        if (!codec_at(i))
+            continue;
+        put(p, "| %s | %s | ", codec_at(i)->name, spoken[i].routes);
+        for (size_t k = 0; k < n; k++) {
+            if (!speaks(&kinds[k], spoken[i].id))
+                continue;
+            put(p, "%s`%s`", glue, kinds[k].name);
+            glue = ", ";
+        }
+        put(p, " |\n");
+    }
+}
+
+static const char *fate_word(enum ir_fate f)
+{
+    static const char *const words[] = {"?", "carried", "mapped", "**refused**", "dropped"};
+    return words[f];
+}
+
+/* Text in a cell of a table: a bar would end it. */
+static void put_cell(struct page *p, const char *text)
+{
+    for (; *text; text++)
+        put(p, *text == '|' ? "\\%c" : "%c", *text);
+}
+
+static void put_overview(struct page *p)
+{
+    put(p, "\n## Overview\n\nWhat becomes of a field when the provider speaks\n\n| field |");
+    for (size_t i = 0; i < ARRAY_LEN(spoken); i++)
+        if (codec_at(i))
+            put(p, " %s |", codec_at(i)->name);
+    put(p, "\n|---|");
+    for (size_t i = 0; i < ARRAY_LEN(spoken); i++)
+        if (codec_at(i))
+            put(p, "---|");
+    for (unsigned f = 0; f < IR_FIELD_COUNT; f++) {
+        put(p, "\n| %s |", ir_field_text((enum ir_field)f));
+        for (size_t i = 0; i < ARRAY_LEN(spoken); i++)
+            if (codec_at(i))
+                put(p, " %s |", fate_word(codec_at(i)->fields[f].fate));
+    }
+    put(p, "\n");
+}
+
+static void put_codec(struct page *p, const struct codec *c)
+{
+    put(p, "\n## %s\n\n| field | member | to a provider of this dialect | |\n|---|---|---|---|\n",
+        c->name);
+    for (unsigned f = 0; f < IR_FIELD_COUNT; f++) {
+        const struct ir_field_row *row = &c->fields[f];
+        put(p, "| %s | ", ir_field_text((enum ir_field)f));
+        if (row->member) {
+            put(p, "`");
+            put_cell(p, row->member);
+            put(p, "`");
+        }
+        put(p, " | %s | ", fate_word(row->fate));
+        put_cell(p, row->note);
+        put(p, " |\n");
+    }
+}
+
+int dialects_write_reference(struct buf *out)
+{
+    struct page p = {out, 0};
+    put(&p, "%s", page_head);
+    put_dialects(&p);
+    put_overview(&p);
+    for (size_t i = 0; i < ARRAY_LEN(spoken); i++)
+        if (codec_at(i))
+            put_codec(&p, codec_at(i));
+    return p.rc;
+}
