@@ -163,7 +163,6 @@ const char *bedrock_error_type(int status, const char *code)
     case 504:
         return "ModelTimeoutException";
     case 424:
-    case 502:
         return "ModelErrorException";
     case 429:
         return "ThrottlingException";

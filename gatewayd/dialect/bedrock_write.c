@@ -336,7 +336,7 @@ static void write_model_fields(struct bedrock_writer *bw, const struct bedrock_p
     }
     /* Which of the sequences it was is said only if asked for: in the answer itself by the first
      * path, in a stream by the second. A path that leads nowhere is ignored. */
-    if (claude && bw->r->n_stop)
+    if (bw->r->n_stop)
         jw_member_raw(w, "additionalModelResponseFieldPaths",
                       SLICE_LIT("[\"/stop_sequence\",\"/delta/stop_sequence\"]"));
 }

@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { OUT_MAX_BYTES = 16 << 20, ARENA_MAX_BYTES = 16 << 20 };
 
 static struct json_doc doc;
+static char first[4096];
 
 static bool parse(struct slice in)
 {
@@ -31,7 +32,7 @@ static void fuzz_request(struct slice in, const char *model)
     struct ir_request r;
     struct arena a;
     struct buf out, dropped;
-    arena_init(&a, NULL, 0, ARENA_MAX_BYTES);
+    arena_init(&a, first, sizeof first, ARENA_MAX_BYTES);
     buf_init(&out, OUT_MAX_BYTES);
     buf_init(&dropped, 256);
     t.dropped = &dropped;
@@ -55,7 +56,7 @@ static void fuzz_response(struct slice in)
     struct ir_response r;
     struct arena a;
     struct buf out;
-    arena_init(&a, NULL, 0, ARENA_MAX_BYTES);
+    arena_init(&a, first, sizeof first, ARENA_MAX_BYTES);
     buf_init(&out, OUT_MAX_BYTES);
     ir_response_init(&r, &a, DIALECT_CHAT);
     if (parse(in) && codec_bedrock.read_response(&doc, &r) == 0 &&

@@ -63,7 +63,7 @@ struct dialect {
     void (*write_error)(const struct error *err, struct reply *out);
 };
 
-extern const struct dialect dialect_openai;
+extern const struct dialect dialect_openai, dialect_bedrock;
 
 /* Ends the piece that reply.text has been given since the last one. */
 void reply_end_piece(struct reply *r, enum piece_kind kind, uint32_t tokens);

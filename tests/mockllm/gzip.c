@@ -3,7 +3,7 @@
  */
 #include "tests/mockllm/gzip.h"
 
-static uint32_t crc32_of(struct slice data)
+uint32_t gzip_crc32(struct slice data)
 {
     uint32_t crc = 0xffffffffu;
     for (size_t i = 0; i < data.len; i++) {
@@ -35,6 +35,6 @@ void gzip_store(struct bytes *out, struct slice data)
         rest.p += n;
         rest.len -= n;
     } while (rest.len > 0);
-    add_le(out, crc32_of(data), 4);
+    add_le(out, gzip_crc32(data), 4);
     add_le(out, (uint32_t)data.len, 4);
 }

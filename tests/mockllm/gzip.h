@@ -8,5 +8,7 @@
 
 /* A gzip member (RFC 1952) of stored deflate blocks (RFC 1951 §3.2.4). */
 void gzip_store(struct bytes *out, struct slice data);
+/* The CRC-32 in its trailer. */
+uint32_t gzip_crc32(struct slice data);
 
 #endif

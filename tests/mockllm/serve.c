@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dialect *const dialects[] = {&dialect_openai};
+static const struct dialect *const dialects[] = {&dialect_openai, &dialect_bedrock};
 
 /* ---- answers that are kept ---- */
 
