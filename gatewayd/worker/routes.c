@@ -67,15 +67,26 @@ static enum dialect_id strip_alias(struct slice *path)
     return DIALECT_NONE;
 }
 
-/* `path` with or without the version in front. */
+/* Whether `segment` is all of the path's first one. */
+static bool begins_with(struct slice path, struct slice segment)
+{
+    return slice_starts_with(path, segment) && path.n > segment.n && path.p[segment.n] == '/';
+}
+
+/* `path` with or without the version in front. Gemini's clients ask for /v1beta or for /v1 (the
+ * default of @google/genai since 3.0). */
 static bool matches(const struct route *r, struct slice path, struct slice *model)
 {
     static const struct slice v1 = SLICE_LIT("/v1"), v1beta = SLICE_LIT("/v1beta");
     struct slice want = r->path;
     bool beta = r->dialect == DIALECT_GEMINI;
     struct slice version = beta ? v1beta : v1;
-    if (!slice_starts_with(path, version) || path.n == version.n || path.p[version.n] != '/')
+    if (beta && begins_with(path, v1)) {
+        strip_prefix(&path, v1);
         strip_prefix(&want, version);
+    } else if (!begins_with(path, version)) {
+        strip_prefix(&want, version);
+    }
     if (!r->rest)
         return slice_eq(path, want);
     size_t rest = strlen(r->rest);

@@ -99,6 +99,7 @@ def read_broken(payload):
             stream.take(body)
     assert not stream.reason, "a broken stream looks finished"
     assert failure is not None, "the stream ends without a word"
+    stream.turn.text_deltas = stream.text_deltas
     return stream.turn, failure
 
 

@@ -61,15 +61,17 @@ def read_payload(connection, head, begun):
     return data, True
 
 
-def sse(payload, broken=False):
+def sse(payload):
     """[(event or None, data)] of a stream of events, comments left out.
 
     https://html.spec.whatwg.org/multipage/server-sent-events.html, with what all clients can read:
-    LF, one blank line behind each event, at most one `data` and one `event` a piece.
+    one kind of line end, one blank line behind each event, at most one `data` and one `event` a piece.
     """
     events = []
     content = payload.decode("utf-8")
-    assert "\r" not in content
+    if "\r" in content:
+        assert content.count("\r") == content.count("\n") == content.count("\r\n"), "line ends of both kinds"
+        content = content.replace("\r\n", "\n")
     assert content == "" or content.endswith("\n\n"), f"half an event at the end: {content[-200:]!r}"
     for block in content.split("\n\n")[:-1]:
         event = data = None
