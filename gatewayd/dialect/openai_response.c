@@ -37,8 +37,8 @@ static uint32_t only_member(const struct json_doc *d, uint32_t object, struct sl
     return v;
 }
 
-/* The members of CompletionUsage in the API reference. DeepSeek gives cached tokens as
- * prompt_cache_hit_tokens beside the others; embeddings have no completion_tokens. */
+/* The members of CompletionUsage in the API reference, else those of ResponseUsage. DeepSeek gives
+ * cached tokens as prompt_cache_hit_tokens beside the others; embeddings have no output. */
 static bool read_counts(const struct json_doc *d, uint32_t usage, struct dialect_usage *u)
 {
     bool twice = false;
@@ -47,6 +47,12 @@ static bool read_counts(const struct json_doc *d, uint32_t usage, struct dialect
     uint32_t total = only_member(d, usage, SLICE_LIT("total_tokens"), &twice);
     uint32_t in_details = only_member(d, usage, SLICE_LIT("prompt_tokens_details"), &twice);
     uint32_t out_details = only_member(d, usage, SLICE_LIT("completion_tokens_details"), &twice);
+    if (input == JSON_NONE && output == JSON_NONE) {
+        input = only_member(d, usage, SLICE_LIT("input_tokens"), &twice);
+        output = only_member(d, usage, SLICE_LIT("output_tokens"), &twice);
+        in_details = only_member(d, usage, SLICE_LIT("input_tokens_details"), &twice);
+        out_details = only_member(d, usage, SLICE_LIT("output_tokens_details"), &twice);
+    }
     uint32_t cached = only_member(d, in_details, SLICE_LIT("cached_tokens"), &twice);
     uint32_t reasoning = only_member(d, out_details, SLICE_LIT("reasoning_tokens"), &twice);
     if (!is_given(d, cached))
