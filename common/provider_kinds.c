@@ -7,8 +7,10 @@
 #include "common/provider_kinds.h"
 
 /* Which operations a vendor documents. */
-#define CHAT(completions, embeddings, models)                                                      \
+#define CHAT(completions, embeddings, models) OPS(completions, embeddings, models, 0)
+#define OPS(completions, embeddings, models, responses)                                            \
     .paths = {[PROVIDER_OP_CHAT] = "/chat/completions",                                            \
+              [PROVIDER_OP_RESPONSES] = (responses) ? "/responses" : NULL,                         \
               [PROVIDER_OP_COMPLETIONS] = (completions) ? "/completions" : NULL,                   \
               [PROVIDER_OP_EMBEDDINGS] = (embeddings) ? "/embeddings" : NULL,                      \
               [PROVIDER_OP_MODELS] = (models) ? "/models" : NULL}
@@ -28,7 +30,7 @@
 static const struct provider_kind kinds[] = {
     /* https://platform.openai.com/docs/api-reference */
     OPENAI("openai", "OpenAI", "https://api.openai.com/v1", BEARER,
-           .quirks = PROVIDER_QUIRK_NEW_NAMES, ALL),
+           .quirks = PROVIDER_QUIRK_NEW_NAMES, OPS(1, 1, 1, 1)),
     OPENAI("openai-compatible", "Anything that speaks the OpenAI API", NULL, BEARER_OPTIONAL, ALL),
     /* https://docs.mistral.ai/api: usage comes in the last chunk unasked, and `stream_options` is
      * answered with 422 extra_forbidden (github.com/openai/openai-agents-python/issues/442). */

@@ -60,7 +60,8 @@ struct dialect_request {
     uint32_t tools;
     uint32_t prompts; /* completions, embeddings: inputs in the list; 1 for a single one */
     uint32_t images, audios, files; /* content parts that aren't text */
-    bool hosted_tools;              /* a tool that the provider runs: its tokens can't be bounded */
+    bool hosted_tools;              /* a tool that the provider runs, or input that it keeps
+                                     * (previous_response_id): the tokens can't be bounded */
 
     /* For the splice. */
     struct dialect_span root; /* the body's object */
@@ -234,6 +235,7 @@ struct dialect {
     int (*write_stream_error)(struct buf *out, const struct dialect_error *e);
 };
 
-extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, dialect_bedrock;
+extern const struct dialect dialect_openai, dialect_openai_responses, dialect_anthropic,
+    dialect_gemini, dialect_bedrock;
 
 #endif

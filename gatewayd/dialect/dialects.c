@@ -8,6 +8,8 @@ static const struct {
     const struct codec *chat, *embeddings, *rerank;
 } served[DIALECT_N_IDS] = {
     [DIALECT_OPENAI] = {.native = &dialect_openai, .chat = &codec_openai_chat},
+    [DIALECT_OPENAI_RESPONSES] = {.native = &dialect_openai_responses,
+                                  .chat = &codec_openai_responses},
     [DIALECT_ANTHROPIC] = {.native = &dialect_anthropic, .chat = &codec_anthropic},
     [DIALECT_GEMINI] = {.native = &dialect_gemini, .chat = &codec_gemini},
     [DIALECT_BEDROCK] = {.native = &dialect_bedrock, .chat = &codec_bedrock},

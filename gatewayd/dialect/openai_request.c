@@ -12,6 +12,7 @@
 
 struct reader {
     const struct json_doc *d;
+    unsigned in; /* IN_*: which API's members are read */
     struct dialect_request *out;
     struct dialect_refusal *why;
 };
@@ -164,6 +165,10 @@ static void count_part(struct reader *r, uint32_t part)
         out->audios++;
     else if (json_str_eq_lit(r->d, type, "file"))
         out->files++;
+    else if (json_str_eq_lit(r->d, type, "input_image"))
+        out->images++;
+    else if (json_str_eq_lit(r->d, type, "input_file"))
+        out->files++;
     else
         return;
     if (!more) /* with two types it may still be read as text */
@@ -238,12 +243,55 @@ static int read_web_search(struct reader *r, const char *param, uint32_t v)
     return 0;
 }
 
+/* The items of a response's input. */
+static int read_items(struct reader *r, const char *param, uint32_t v)
+{
+    enum json_type t = json_type(r->d, v);
+    if (t != JSON_STRING && t != JSON_ARRAY && t != JSON_NULL)
+        return wrong_type(r, param, v, "a string or an array");
+    r->out->messages = t == JSON_ARRAY ? json_count(r->d, v) : 1;
+    add_prompt_bytes(r, v);
+    json_foreach_element(r->d, v, item)
+    {
+        json_foreach_member(r->d, item, k)
+        {
+            if (json_str_eq_lit(r->d, k, "type") && json_str_eq_lit(r->d, k + 1, "item_reference"))
+                r->out->hosted_tools = true;
+            if (!json_str_eq_lit(r->d, k, "content") && !json_str_eq_lit(r->d, k, "output"))
+                continue;
+            json_foreach_element(r->d, k + 1, part)
+            {
+                count_part(r, part);
+            }
+        }
+    }
+    return 0;
+}
+
+/* What the provider keeps, and runs that go on without the caller: neither can be bounded. */
+static int read_kept(struct reader *r, const char *param, uint32_t v)
+{
+    (void)param;
+    r->out->hosted_tools |= !json_is_null(r->d, v);
+    return 0;
+}
+
+static int read_background(struct reader *r, const char *param, uint32_t v)
+{
+    bool background = false;
+    if (read_flag(r, param, v, &background) < 0)
+        return -1;
+    r->out->hosted_tools |= background;
+    return 0;
+}
+
 enum {
     IN_CHAT = 1 << DIALECT_CHAT,
     IN_COMPLETIONS = 1 << DIALECT_COMPLETIONS,
     IN_EMBEDDINGS = 1 << DIALECT_EMBEDDINGS,
     GENERATING = IN_CHAT | IN_COMPLETIONS,
-    EVERYWHERE = GENERATING | IN_EMBEDDINGS,
+    IN_RESPONSES = 1 << 16, /* an API of its own, of the operation DIALECT_CHAT */
+    EVERYWHERE = GENERATING | IN_EMBEDDINGS | IN_RESPONSES,
 };
 
 struct member {
@@ -263,27 +311,35 @@ static const struct member members[] = {
     MEMBER("messages", IN_CHAT, IN_CHAT, read_messages),
     MEMBER("prompt", IN_COMPLETIONS, IN_COMPLETIONS, read_prompts),
     MEMBER("input", IN_EMBEDDINGS, IN_EMBEDDINGS, read_prompts),
-    MEMBER("stream", GENERATING, 0, read_stream),
+    MEMBER("stream", GENERATING | IN_RESPONSES, 0, read_stream),
     MEMBER("stream_options", GENERATING, 0, read_stream_options),
     MEMBER("max_tokens", GENERATING, 0, read_max_tokens),
     MEMBER("max_completion_tokens", IN_CHAT, 0, read_max_tokens),
     MEMBER("n", GENERATING, 0, read_n),
     MEMBER("best_of", IN_COMPLETIONS, 0, read_best_of),
     MEMBER("user", EVERYWHERE, 0, read_user),
-    MEMBER("tools", IN_CHAT, 0, read_tools),
+    MEMBER("tools", IN_CHAT | IN_RESPONSES, 0, read_tools),
     MEMBER("functions", IN_CHAT, 0, read_functions),
-    MEMBER("tool_choice", IN_CHAT, 0, read_prompt_part),
+    MEMBER("tool_choice", IN_CHAT | IN_RESPONSES, 0, read_prompt_part),
     MEMBER("function_call", IN_CHAT, 0, read_prompt_part),
     MEMBER("response_format", IN_CHAT, 0, read_prompt_part),
     MEMBER("prediction", IN_CHAT, 0, read_prompt_part),
     MEMBER("suffix", IN_COMPLETIONS, 0, read_prompt_part),
     MEMBER("web_search_options", IN_CHAT, 0, read_web_search),
+    MEMBER("input", IN_RESPONSES, 0, read_items),
+    MEMBER("instructions", IN_RESPONSES, 0, read_prompt_part),
+    MEMBER("text", IN_RESPONSES, 0, read_prompt_part),
+    MEMBER("max_output_tokens", IN_RESPONSES, 0, read_max_tokens),
+    MEMBER("previous_response_id", IN_RESPONSES, 0, read_kept),
+    MEMBER("conversation", IN_RESPONSES, 0, read_kept),
+    MEMBER("prompt", IN_RESPONSES, 0, read_kept),
+    MEMBER("background", IN_RESPONSES, 0, read_background),
 };
 
-static int find_member(const struct json_doc *d, uint32_t key, enum dialect_op op)
+static int find_member(const struct json_doc *d, uint32_t key, unsigned in)
 {
     for (size_t i = 0; i < ARRAY_LEN(members); i++)
-        if ((members[i].ops >> op & 1) && json_str_eq(d, key, members[i].name))
+        if ((members[i].ops & in) && json_str_eq(d, key, members[i].name))
             return (int)i;
     return -1;
 }
@@ -292,7 +348,7 @@ static int read_members(struct reader *r, uint32_t *seen)
 {
     json_foreach_member(r->d, JSON_ROOT, k)
     {
-        int i = find_member(r->d, k, r->out->op);
+        int i = find_member(r->d, k, r->in);
         if (i < 0)
             continue;
         const char *name = members[i].name.p;
@@ -309,7 +365,7 @@ static int check_required(struct reader *r, uint32_t seen, struct slice default_
 {
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {
         const char *name = members[i].name.p;
-        if ((members[i].required >> r->out->op & 1) && !(seen >> i & 1))
+        if ((members[i].required & r->in) && !(seen >> i & 1))
             return refuse(r->why, "missing_required_parameter", name, "'%s' is required.", name);
     }
     if (seen >> MODEL & 1)
@@ -321,11 +377,11 @@ static int check_required(struct reader *r, uint32_t seen, struct slice default_
     return 0;
 }
 
-int openai_read_request(struct json_doc *d, struct slice body, enum dialect_op op,
+static int read_request(struct json_doc *d, struct slice body, enum dialect_op op, unsigned in,
                         struct slice default_model, struct dialect_request *out,
                         struct dialect_refusal *why)
 {
-    struct reader r = {.d = d, .out = out, .why = why};
+    struct reader r = {.d = d, .in = in, .out = out, .why = why};
     uint32_t seen = 0;
     struct errbuf e;
     memset(out, 0, sizeof *out);
@@ -342,6 +398,20 @@ int openai_read_request(struct json_doc *d, struct slice body, enum dialect_op o
     if (read_members(&r, &seen) < 0)
         return -1;
     return check_required(&r, seen, default_model);
+}
+
+int openai_read_request(struct json_doc *d, struct slice body, enum dialect_op op,
+                        struct slice default_model, struct dialect_request *out,
+                        struct dialect_refusal *why)
+{
+    return read_request(d, body, op, 1u << op, default_model, out, why);
+}
+
+int openai_responses_read_native(struct json_doc *d, struct slice body, enum dialect_op op,
+                                 struct slice default_model, struct dialect_request *out,
+                                 struct dialect_refusal *why)
+{
+    return read_request(d, body, op, IN_RESPONSES, default_model, out, why);
 }
 
 static int splice_usage(const struct dialect_request *req, struct splices *out)

@@ -421,6 +421,69 @@ static void errors_in_streams(void **state)
                                  "\"rate_limit_exceeded\",\"message\":\"slow\"}"));
 }
 
+/* ---- the native path ---- */
+
+static void natively(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out; /* as spliced; or the refusal */
+        uint32_t messages, images, files;
+        int64_t max;
+        bool unbounded;
+    } rows[] = {
+        {"{ \"model\":\"m\", \"input\":\"hi\",\"max_output_tokens\":5 }",
+         "{ \"model\":\"up\", \"input\":\"hi\",\"max_output_tokens\":5 }", 1, 0, 0, 5, false},
+        {"{\"model\":\"m\",\"stream\":true,\"input\":[{\"role\":\"user\",\"content\":[{\"type\":"
+         "\"input_image\"},{\"type\":\"input_file\"},{\"type\":\"input_text\"}]}],\"odd\":1.50}",
+         "{\"model\":\"up\",\"stream\":true,\"input\":[{\"role\":\"user\",\"content\":[{\"type\":"
+         "\"input_image\"},{\"type\":\"input_file\"},{\"type\":\"input_text\"}]}],\"odd\":1.50}",
+         1, 1, 1, -1, false},
+        {"{\"model\":\"m\",\"previous_response_id\":\"resp_1\"}",
+         "{\"model\":\"up\",\"previous_response_id\":\"resp_1\"}", 0, 0, 0, -1, true},
+        {"{\"model\":\"m\",\"input\":[{\"type\":\"item_reference\",\"id\":\"x\"}]}",
+         "{\"model\":\"up\",\"input\":[{\"type\":\"item_reference\",\"id\":\"x\"}]}", 1, 0, 0, -1,
+         true},
+        {"{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"web_search\"}]}",
+         "{\"model\":\"up\",\"input\":\"hi\",\"tools\":[{\"type\":\"web_search\"}]}", 1, 0, 0, -1,
+         true},
+        {"{\"model\":\"m\",\"input\":\"hi\",\"background\":true}",
+         "{\"model\":\"up\",\"input\":\"hi\",\"background\":true}", 1, 0, 0, -1, true},
+        {"{\"model\":\"m\",\"input\":7}", "'input' must be a string or an array, not a number.", 0,
+         0, 0, -1, false},
+        {"{\"model\":\"m\",\"input\":\"a\",\"input\":\"b\"}", "'input' is given more than once.", 0,
+         0, 0, -1, false},
+    };
+    const struct dialect *native = &dialect_openai_responses;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct json_doc d;
+        struct dialect_request req;
+        struct dialect_refusal why;
+        struct splices cuts;
+        struct buf out;
+        bool injected;
+        json_doc_init(&d, JSON_MAX_TOKENS);
+        buf_init(&out, 4096);
+        if (native->read_request(&d, slice_str(rows[i].in), DIALECT_CHAT, slice_str(""), &req,
+                                 &why) < 0) {
+            assert_string_equal(why.message, rows[i].out);
+        } else {
+            struct dialect_rewrite how = {.model = SLICE_LIT("up"), .inject_usage = true};
+            assert_int_equal(native->rewrite_request(&req, &how, &cuts, &injected), 0);
+            assert_false(injected);
+            assert_int_equal(splices_append(&cuts, slice_str(rows[i].in), &out), 0);
+            assert_string_equal(codec_told(&out), rows[i].out);
+            assert_int_equal(req.messages, rows[i].messages);
+            assert_int_equal(req.images, rows[i].images);
+            assert_int_equal(req.files, rows[i].files);
+            assert_int_equal(req.max_output_tokens, rows[i].max);
+            assert_int_equal(req.hosted_tools, rows[i].unbounded);
+        }
+        buf_release(&out);
+        json_doc_release(&d);
+    }
+}
+
 static void fields_are_stated(void **state)
 {
     (void)state;
@@ -437,7 +500,8 @@ int main(void)
         cmocka_unit_test(same_again),        cmocka_unit_test(across),
         cmocka_unit_test(refused),           cmocka_unit_test(answers),
         cmocka_unit_test(streams),           cmocka_unit_test(streams_across),
-        cmocka_unit_test(errors_in_streams), cmocka_unit_test(fields_are_stated),
+        cmocka_unit_test(errors_in_streams), cmocka_unit_test(natively),
+        cmocka_unit_test(fields_are_stated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
