@@ -29,6 +29,10 @@ static struct slice answer_extra(const struct attempt *a, char *mem, size_t cap)
         if (v.n && v.n <= 256)
             headwriter_field(&h, http_header_name(passed_back[i]), v);
     }
+    const struct dialect *d = a->req->dialect;
+    if (d->error_type_field && a->res.status >= 400)
+        headwriter_field(&h, slice_str(d->error_type_field),
+                         slice_str(d->error_type(a->res.status, NULL)));
     return slice_of(mem, (size_t)(h.at - mem));
 }
 

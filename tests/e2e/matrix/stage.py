@@ -31,7 +31,7 @@ PROVIDERS = {
 }
 
 # What mockllm is asked directly: the dialects that it speaks, each judged by its own module.
-MOCK_SPEAKS = ("openai.chat",)
+MOCK_SPEAKS = ("openai.chat", "bedrock")
 
 # Client dialects and providers that must understand each other. A pair that isn't here yet doesn't work.
 PAIRS = (
@@ -41,6 +41,8 @@ PAIRS = (
     ("anthropic", "openai-compatible"),
     ("gemini", "openai"),
     ("gemini", "openai-compatible"),
+    ("bedrock", "openai"),
+    ("bedrock", "openai-compatible"),
 )
 
 # Cells that are known to fail, and why: (client, provider, scenario), "*" for any. A cell that passes
