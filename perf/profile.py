@@ -29,15 +29,27 @@ class Gatewayd(targets.Gatewayd):
         sys.exit("no worker among the processes of gatewayd")
 
 
+def as_anthropic(body):
+    """The same conversation as a client of another dialect puts it: it has to be translated."""
+    chat = json.loads(body)
+    system = [m["content"] for m in chat["messages"] if m["role"] == "system"]
+    chat.update(messages=[m for m in chat["messages"] if m["role"] != "system"], max_tokens=64, system=system[0])
+    return json.dumps(chat, ensure_ascii=False).encode()
+
+
 def load(env, target, args, extra):
     body = os.path.join(env.dir, "body-profile.json")
+    data = corpus.chat(args.size, target.model(args.kind), args.kind.startswith("sse"))
+    url = target.url(args.kind)
+    if args.client == "anthropic":
+        data, url = as_anthropic(data), url.replace("/chat/completions", "/messages")
     with open(body, "wb") as f:
-        f.write(corpus.chat(args.size, target.model(args.kind), args.kind.startswith("sse")))
-    argv = [env.program("loadgen"), "--url", target.url(args.kind), "--body", body,
+        f.write(data)
+    argv = [env.program("loadgen"), "--url", url, "--body", body,
             "--header", target.headers[0], "--connections", "8"] + extra
     if args.kind.endswith("tls"):
         argv += ["--ca", os.path.join(env.certs, "ca.pem")]
-    if args.kind.startswith("sse"):
+    if args.kind.startswith("sse") and args.client == "openai":
         argv += ["--stream", "--events", str(targets.SSE_EVENTS)]
     return subprocess.Popen(argv, stdout=subprocess.PIPE)
 
@@ -96,6 +108,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tool", choices=("callgrind", "perf"), required=True)
     parser.add_argument("--kind", choices=("plain", "tls", "sse", "sse-tls"), default="plain")
+    parser.add_argument("--client", choices=("openai", "anthropic"), default="openai",
+                        help="its dialect; the mock's is OpenAI's")
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=5)
