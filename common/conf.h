@@ -75,7 +75,7 @@ struct conf_cidrs {
 
 enum conf_auth { CONF_AUTH_KEYS, CONF_AUTH_OPEN };
 enum conf_response_model { CONF_RESPONSE_MODEL_UPSTREAM, CONF_RESPONSE_MODEL_ALIAS };
-enum conf_cred_auth { CONF_CRED_KEY, CONF_CRED_NONE };
+enum conf_cred_auth { CONF_CRED_KEY, CONF_CRED_NONE, CONF_CRED_SIGV4 };
 enum conf_tristate { CONF_AUTO, CONF_OFF, CONF_ON };
 
 /* Where a secret or a PEM file comes from and under which name the loader put it into the memfd. */
@@ -171,6 +171,7 @@ struct conf_credential {
     const struct conf_provider *provider;
     int auth; /* enum conf_cred_auth */
     struct conf_secret secret;
+    struct slice access_key_id; /* of CONF_CRED_SIGV4 */
     int64_t weight;
     struct conf_slices models; /* upstream models that it serves; n == 0: all */
 };
@@ -181,6 +182,7 @@ struct conf_provider {
     const struct provider_kind *kind;
     uint32_t quirks; /* of the kind, as changed by stream_usage: PROVIDER_QUIRK_* */
     struct conf_url base_url;
+    struct slice region;      /* of kinds whose base_url has it, and of sigv4; else n == 0 */
     struct slice api_version; /* of kinds whose paths have it; else n == 0 */
     struct slice host_header; /* value of the Host header: `host_header`, else the authority */
     bool internal; /* base_url's host may resolve to an address of the operator's own network */

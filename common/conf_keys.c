@@ -28,10 +28,15 @@ static const struct conf_word log_level_words[] = {{"error", LOG_LEVEL_ERROR},
                                                    {NULL, 0}};
 static const struct conf_word tristate_words[] = {
     {"auto", CONF_AUTO}, {"off", CONF_OFF}, {"on", CONF_ON}, {NULL, 0}};
-static const struct conf_word cred_auth_words[] = {
-    {"key", CONF_CRED_KEY}, {"none", CONF_CRED_NONE}, {"entra", -1},
-    {"sigv4", -1},          {"sigv4-container", -1},  {"sigv4-imds", -1},
-    {"gcp-sa", -1},         {"gcp-metadata", -1},     {NULL, 0}};
+static const struct conf_word cred_auth_words[] = {{"key", CONF_CRED_KEY},
+                                                   {"none", CONF_CRED_NONE},
+                                                   {"entra", -1},
+                                                   {"sigv4", CONF_CRED_SIGV4},
+                                                   {"sigv4-container", -1},
+                                                   {"sigv4-imds", -1},
+                                                   {"gcp-sa", -1},
+                                                   {"gcp-metadata", -1},
+                                                   {NULL, 0}};
 static const struct conf_word strategy_words[] = {{"weighted", RAW_STRATEGY_WEIGHTED},
                                                   {"priority", RAW_STRATEGY_PRIORITY},
                                                   {"adaptive", -1},
@@ -226,7 +231,8 @@ static const struct conf_row rows[] = {
     ROW("pool_idle", CONF_DURATION, AT(struct raw_provider, pub.pool_idle_us), .def = "50s",
         .min = 0, .max = US_PER_H,
         .doc = "Idle connections are closed after this; stay below the provider's own timeout."),
-    ROW("region", CONF_STRING, .flags = CONF_LATER, .doc = "Of bedrock and vertex."),
+    ROW("region", CONF_STRING, AT(struct raw_provider, pub.region), .example = "us-east-1",
+        .doc = "Of `bedrock`, which needs it."),
     ROW("project", CONF_STRING, .flags = CONF_LATER, .doc = "Of vertex."),
     ROW("location", CONF_STRING, .flags = CONF_LATER, .doc = "Of vertex."),
     ROW("api_version", CONF_STRING, AT(struct raw_provider, pub.api_version),
@@ -244,7 +250,8 @@ static const struct conf_row rows[] = {
                    "`secret` where the kind allows it",
         .words = cred_auth_words, .example = "key", .doc = "How it is shown to the provider."),
     ROW("secret", CONF_SECRET, AT(struct raw_credential, pub.secret),
-        .example = "file:/etc/gatewayd/openai.key", .doc = "The provider's API key."),
+        .example = "file:/etc/gatewayd/openai.key",
+        .doc = "The provider's API key; of sigv4 the secret access key."),
     ROW("weight", CONF_INT, AT(struct raw_credential, pub.weight), .def = "1", .min = 0,
         .max = 1000000,
         .doc = "Share among the provider's credentials. 0: only when no other is "
@@ -255,7 +262,8 @@ static const struct conf_row rows[] = {
     ROW("parallel", CONF_INT, .flags = CONF_LATER, .doc = "Requests at a time."),
     ROW("limit.*", CONF_STRING, .flags = CONF_LATER | CONF_FAMILY,
         .doc = "The provider's own quota, per model."),
-    ROW("access_key_id", CONF_STRING, .flags = CONF_LATER, .doc = "Of sigv4."),
+    ROW("access_key_id", CONF_STRING, AT(struct raw_credential, pub.access_key_id),
+        .example = "AKIAIOSFODNN7EXAMPLE", .doc = "Of `auth = sigv4`, which needs it."),
     ROW("session_token", CONF_STRING, .flags = CONF_LATER, .doc = "Of sigv4."),
     ROW("role_arn", CONF_STRING, .flags = CONF_LATER, .doc = "Of sigv4."),
     ROW("tenant", CONF_STRING, .flags = CONF_LATER, .doc = "Of entra."),

@@ -236,8 +236,8 @@ static void unknown_kind(struct build *b, struct slice kind, const struct conf_e
                     SLICE_FMT(kind));
 }
 
-/* It becomes part of a query. */
-static bool is_version(struct slice s)
+/* It becomes part of a host name or a query. */
+static bool is_word(struct slice s)
 {
     for (size_t i = 0; i < s.n; i++)
         if (!isalnum((unsigned char)s.p[i]) && s.p[i] != '-' && s.p[i] != '.')
@@ -253,9 +253,31 @@ static void check_api_version(struct build *b, const struct conf_provider *p,
     else if (!p->kind->needs_api_version && p->api_version.n)
         build_error(b, build_entry(b, s, "api_version"), "the kind `%s` has no API version",
                     p->kind->name);
-    else if (p->api_version.n && !is_version(p->api_version))
+    else if (p->api_version.n && !is_word(p->api_version))
         build_error(b, build_entry(b, s, "api_version"),
                     "a version is made of letters, digits, `-` and `.`");
+}
+
+/* The kind's base_url with the region in its place. */
+static const char *kind_url(struct build *b, const struct conf_provider *p)
+{
+    static const char place[] = "{region}";
+    const char *url = p->kind->base_url, *at = strstr(url, place);
+    if (!at)
+        return url;
+    struct slice made = conf_printf(b->arena, "%.*s%.*s%s", (int)(at - url), url,
+                                    SLICE_FMT(p->region), at + sizeof place - 1);
+    return made.p;
+}
+
+static void check_region(struct build *b, const struct conf_provider *p, const struct section *s)
+{
+    if (p->kind->aws_service && !p->region.n)
+        build_error(b, s->head, "`region` is missing; the kind `%s` needs it", p->kind->name);
+    else if (!p->kind->aws_service && p->region.n)
+        build_error(b, build_entry(b, s, "region"), "the kind `%s` has no region", p->kind->name);
+    else if (p->region.n && !is_word(p->region))
+        build_error(b, build_entry(b, s, "region"), "a region is made of letters, digits and `-`");
 }
 
 static void resolve_kind(struct build *b, struct raw_provider *r, const struct section *s)
@@ -275,9 +297,10 @@ static void resolve_kind(struct build *b, struct raw_provider *r, const struct s
         build_error(b, s->head, "`base_url` is missing; the kind `%s` has none of its own",
                     p->kind->name);
     else if (!p->base_url.host.n &&
-             conf_url_read(slice_str(p->kind->base_url), b->arena, &p->base_url, &why) < 0)
+             conf_url_read(slice_str(kind_url(b, p)), b->arena, &p->base_url, &why) < 0)
         build_error(b, s->head, "%s", why.msg);
     check_api_version(b, p, s);
+    check_region(b, p, s);
     p->quirks = p->kind->quirks;
     if (r->stream_usage == CONF_OFF)
         p->quirks |= PROVIDER_QUIRK_NO_STREAM_OPTIONS;
@@ -312,6 +335,18 @@ static bool resolve_providers(struct build *b)
 
 /* ---- credentials ---- */
 
+static void check_sigv4(struct build *b, const struct conf_credential *cr, const struct section *s)
+{
+    const struct provider_kind *k = cr->provider->kind;
+    if (cr->auth == CONF_CRED_SIGV4 && !k->aws_service)
+        build_error(b, build_entry(b, s, "auth"), "the kind `%s` has no auth = sigv4", k->name);
+    else if (cr->auth == CONF_CRED_SIGV4 && !cr->access_key_id.n)
+        build_error(b, s->head, "`access_key_id` is missing");
+    else if (cr->auth != CONF_CRED_SIGV4 && cr->access_key_id.n)
+        build_error(b, build_entry(b, s, "access_key_id"),
+                    "`access_key_id` goes with auth = sigv4");
+}
+
 static void resolve_credential(struct build *b, struct raw_credential *r, const struct section *s)
 {
     struct conf_credential *cr = &r->pub;
@@ -324,7 +359,8 @@ static void resolve_credential(struct build *b, struct raw_credential *r, const 
     bool optional = !provider_needs_secret(cr->provider->kind);
     cr->auth =
         r->auth >= 0 ? r->auth : (optional && !cr->secret.ref.n ? CONF_CRED_NONE : CONF_CRED_KEY);
-    if (cr->auth == CONF_CRED_KEY && !cr->secret.ref.n)
+    check_sigv4(b, cr, s);
+    if (cr->auth != CONF_CRED_NONE && !cr->secret.ref.n)
         build_error(b, s->head, "`secret` is missing");
     if (cr->auth == CONF_CRED_NONE && cr->secret.ref.n)
         build_error(b, build_entry(b, s, "secret"), "auth = none goes without a secret");

@@ -113,7 +113,15 @@ static const struct provider_kind kinds[] = {
                [PROVIDER_OP_GENERATE_COUNT] = "/models/{model}:countTokens",
                [PROVIDER_OP_MODELS] = "/models"}},
     LATER("vertex", "Google Vertex AI"),
-    LATER("bedrock", "Amazon Bedrock"),
+    /* https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html; API keys
+     * are bearer tokens (bedrock/latest/userguide/api-keys-use.html). */
+    {.name = "bedrock",
+     .title = "Amazon Bedrock",
+     .base_url = "https://bedrock-runtime.{region}.amazonaws.com",
+     .aws_service = "bedrock",
+     .auth = PROVIDER_AUTH_BEARER,
+     .paths = {[PROVIDER_OP_CONVERSE] = "/model/{model}/converse",
+               [PROVIDER_OP_CONVERSE_STREAM] = "/model/{model}/converse-stream"}},
     LATER("cohere", "Cohere"),
 };
 

@@ -69,7 +69,8 @@ enum provider_op {
 struct provider_kind {
     const char *name;
     bool later;
-    const char *base_url; /* NULL: base_url must be configured */
+    const char *base_url;    /* NULL: base_url must be configured; {region} is the provider's */
+    const char *aws_service; /* by which requests are signed with auth = sigv4; NULL: they aren't */
     enum provider_auth auth;
     uint32_t quirks;
     /* Of the operations, behind the path of base_url; NULL: not offered. {model} stands for the

@@ -295,7 +295,7 @@ static bool in_scratch(const struct splices *l, const void *p)
 }
 
 /* The spliced body as segments that stay valid: what lies in the worker's scratch is copied. */
-static bool build_body(struct attempt *a, size_t *total)
+static bool build_body(struct attempt *a)
 {
     struct req *r = a->req;
     struct splices *l = &r->w->splices;
@@ -310,10 +310,8 @@ static bool build_body(struct attempt *a, size_t *total)
     if (n < 0)
         return false;
     a->n_iov = n + 1;
-    *total = 0;
     for (int i = 1; i < a->n_iov; i++) {
         struct iovec *v = &a->iov[i];
-        *total += v->iov_len;
         if (in_scratch(l, v->iov_base)) {
             struct slice copy = arena_dup(&r->arena, slice_of(v->iov_base, v->iov_len));
             if (!copy.p)
@@ -361,7 +359,7 @@ static int translate_request(struct attempt *a, struct dialect_refusal *why)
                                (size_t)r->snap->conf->http.max_body * 2 + 64 * 1024, why);
 }
 
-static bool build_translated(struct attempt *a, size_t *total, struct dialect_refusal *why)
+static bool build_translated(struct attempt *a, struct dialect_refusal *why)
 {
     struct req *r = a->req;
     if (translate_request(a, why) < 0)
@@ -374,20 +372,18 @@ static bool build_translated(struct attempt *a, size_t *total, struct dialect_re
         return false;
     a->iov[1] = (struct iovec){(void *)body.p, body.n};
     a->n_iov = 2;
-    *total = body.n;
     r->dropped = dropped.n ? arena_dup(&r->arena, dropped) : slice_of(NULL, 0);
     return true;
 }
 
 static bool build_request(struct attempt *a, struct dialect_refusal *why)
 {
-    size_t body_bytes;
     bool native = dialects_of_op(a->cand->op) == a->req->route->dialect;
     why->message[0] = 0;
     a->req->dropped = slice_of(NULL, 0);
-    if (native ? !build_body(a, &body_bytes) : !build_translated(a, &body_bytes, why))
+    if (native ? !build_body(a) : !build_translated(a, why))
         return false;
-    a->head = upstream_head_write(a->req, a->cand, body_bytes);
+    a->head = upstream_head_write(a->req, a->cand, a->iov + 1, a->n_iov - 1);
     a->iov[0] = (struct iovec){(void *)a->head.p, a->head.n};
     return a->head.p != NULL;
 }

@@ -40,6 +40,19 @@ static int build_server_tls(struct snapshot *s, struct errbuf *e)
     return s->server_tls ? 0 : -1;
 }
 
+static struct sigv4_signer *new_signer(const struct snapshot *s, const struct conf_credential *c)
+{
+    struct secret secret;
+    if (c->auth != CONF_CRED_SIGV4 || !secrets_get(s->secrets, c->secret.blob, &secret))
+        return NULL;
+    struct sigv4_signer *signer = gw_xcalloc(1, sizeof *signer);
+    struct sigv4_credentials keys = {.access_key_id = c->access_key_id,
+                                     .secret = slice_trim(secret.data)};
+    sigv4_signer_init(signer, &keys, c->provider->region,
+                      slice_str(c->provider->kind->aws_service));
+    return signer;
+}
+
 static int build_credentials(struct snapshot *s, struct errbuf *e)
 {
     const struct conf *conf = s->conf;
@@ -49,6 +62,7 @@ static int build_credentials(struct snapshot *s, struct errbuf *e)
         s->credentials[i].endpoint = endpoint_get(s->worker, conf, s->secrets, c, e);
         if (!s->credentials[i].endpoint)
             return -1;
+        s->credentials[i].signer = new_signer(s, c);
         for (int op = 0; op < PROVIDER_N_OPS; op++) {
             struct upstream_head *head = &s->credentials[i].head[op];
             upstream_head_constant(s->secrets, c, (enum provider_op)op, head);
@@ -159,6 +173,9 @@ static void free_credentials(struct snapshot *s)
 {
     for (uint32_t i = 0; s->credentials && i < s->conf->n_credentials; i++) {
         endpoint_unref(s->credentials[i].endpoint);
+        if (s->credentials[i].signer)
+            sigv4_signer_fini(s->credentials[i].signer);
+        free(s->credentials[i].signer);
         for (int op = 0; op < PROVIDER_N_OPS; op++) {
             struct slice head = s->credentials[i].head[op].bytes;
             crypto_wipe((void *)head.p, head.n);

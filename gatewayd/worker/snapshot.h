@@ -11,6 +11,7 @@
 
 #include "common/conf.h"
 #include "common/errbuf.h"
+#include "common/sigv4.h"
 #include "gatewayd/child.h"
 #include "gatewayd/dialect/edit.h"
 #include "gatewayd/http/head.h"
@@ -31,6 +32,7 @@ struct upstream_head {
 /* Of one conf_credential, by its index. */
 struct snapshot_credential {
     struct endpoint *endpoint;
+    struct sigv4_signer *signer; /* owned; NULL: its requests aren't signed */
     bool offers[PROVIDER_N_OPS];
     struct upstream_head head[PROVIDER_N_OPS];
 };

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 /* CONSTANT_ROOM_BYTES: the fixed fields, the method and the operation's path. */
-enum { CONSTANT_ROOM_BYTES = 1024, FORWARDED_MAX_BYTES = 64 * 1024 };
+/* SIGNATURE_BYTES: x-amz-date and authorization, with an access key id of up to 1 KiB. */
+enum { CONSTANT_ROOM_BYTES = 1024, FORWARDED_MAX_BYTES = 64 * 1024, SIGNATURE_BYTES = 2048 };
 
 static const enum http_header_id forwarded[] = {
     HTTP_H_TRACEPARENT,
@@ -39,7 +40,7 @@ static void write_auth(struct headwriter *h, const struct secrets *secrets,
 {
     struct secret s;
     struct slice field = auth_fields[cred->provider->kind->auth];
-    if (cred->auth == CONF_CRED_NONE || field.n == 0)
+    if (cred->auth != CONF_CRED_KEY || field.n == 0)
         return;
     if (cred->secret.blob.n && secrets_get(secrets, cred->secret.blob, &s)) {
         headwriter_put(h, field);
@@ -198,7 +199,48 @@ static void put_version(struct headwriter *h, const struct req *r, bool native)
         headwriter_lit(h, "anthropic-version: 2023-06-01\r\n");
 }
 
-struct slice upstream_head_write(struct req *r, const struct candidate *cand, size_t body_bytes)
+static bool hash_body(struct req *r, const struct iovec *body, int n_body,
+                      uint8_t out[CRYPTO_SHA256_BYTES])
+{
+    struct slice *parts = arena_alloc(&r->arena, ((size_t)n_body + 1) * sizeof *parts);
+    for (int i = 0; parts && i < n_body; i++)
+        parts[i] = slice_of(body[i].iov_base, body[i].iov_len);
+    if (parts)
+        crypto_sha256_parts(parts, (size_t)n_body, out);
+    return parts != NULL;
+}
+
+/* The target on the request line that has been written. */
+static struct slice target_of(struct slice head)
+{
+    (void)slice_split(&head, ' ');
+    return slice_split(&head, ' ');
+}
+
+static bool put_signature(struct headwriter *h, struct req *r, const struct candidate *cand,
+                          struct slice written, const struct iovec *body, int n_body)
+{
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    struct sigv4_signature sig;
+    const struct sigv4_field fields[] = {
+        {SLICE_LIT("host"), cand->credential->provider->host_header},
+        {SLICE_LIT("content-type"), SLICE_LIT("application/json")},
+    };
+    struct sigv4_request req = {.method = SLICE_LIT("POST"),
+                                .target = target_of(written),
+                                .fields = fields,
+                                .n_fields = ARRAY_LEN(fields),
+                                .body_sha256 = digest};
+    struct sigv4_signer *signer = r->snap->credentials[cand->credential->index].signer;
+    if (!hash_body(r, body, n_body, digest) || sigv4_sign(signer, &req, clock_wall_us(), &sig) < 0)
+        return false;
+    headwriter_field_lit(h, "x-amz-date", slice_str(sig.date));
+    headwriter_field_lit(h, "authorization", sig.authorization);
+    return true;
+}
+
+struct slice upstream_head_write(struct req *r, const struct candidate *cand,
+                                 const struct iovec *body, int n_body)
 {
     const struct upstream_head *head =
         &r->snap->credentials[cand->credential->index].head[cand->op];
@@ -206,7 +248,11 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand, si
     enum dialect_id dialect = dialects_of_op(cand->op);
     bool native = dialect == r->route->dialect;
     size_t caller = GW_MIN((size_t)r->bytes_from_client, (size_t)FORWARDED_MAX_BYTES);
-    size_t cap = head->bytes.n + 3 * model.n + caller + 256;
+    bool is_signed = r->snap->credentials[cand->credential->index].signer != NULL;
+    size_t cap = head->bytes.n + 3 * model.n + caller + 256 + (is_signed ? SIGNATURE_BYTES : 0);
+    size_t body_bytes = 0;
+    for (int i = 0; i < n_body; i++)
+        body_bytes += body[i].iov_len;
     char *mem = arena_alloc(&r->arena, cap);
     struct headwriter h;
     if (!mem)
@@ -221,6 +267,8 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand, si
     forward_fields(&h, r, cand->credential->provider, native);
     if (head->wants_version)
         put_version(&h, r, native);
+    if (is_signed && !put_signature(&h, r, cand, slice_of(mem, (size_t)(h.at - mem)), body, n_body))
+        return slice_of(NULL, 0);
     headwriter_field_u64(&h, "content-length", body_bytes);
     return headwriter_end(&h);
 }

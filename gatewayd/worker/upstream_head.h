@@ -17,7 +17,9 @@ struct secrets;
  * kind doesn't offer the operation. */
 void upstream_head_constant(const struct secrets *secrets, const struct conf_credential *cred,
                             enum provider_op op, struct upstream_head *out);
-/* The whole head, in the request's arena; {NULL, 0} if it doesn't fit. */
-struct slice upstream_head_write(struct req *r, const struct candidate *cand, size_t body_bytes);
+/* The whole head, signed over the body's pieces where the credential asks for that; in the
+ * request's arena. {NULL, 0} if it doesn't fit. */
+struct slice upstream_head_write(struct req *r, const struct candidate *cand,
+                                 const struct iovec *body, int n_body);
 
 #endif
