@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 enum { DEFAULT_READERS = 512 };
+static const MDB_dbi NO_DBI = UINT_MAX; /* of STORE_PARTIAL */
 static const size_t DEFAULT_MAP_BYTES = (size_t)1 << 30;
 static const char SCHEMA_KEY[] = "gw.schema";
 
@@ -222,8 +223,13 @@ static int open_dbs(struct store *s, bool create)
     if (rc == MDB_NOTFOUND && create)
         rc = write_schema(s, txn);
     /* Nothing is created in a file that a newer version has laid out. */
-    for (size_t i = 0; rc == 0 && s->schema_on_disk <= s->schema_known && i < s->db_count; i++)
+    for (size_t i = 0; rc == 0 && s->schema_on_disk <= s->schema_known && i < s->db_count; i++) {
         rc = mdb_dbi_open(txn, s->db_names[i], create ? MDB_CREATE : 0, &s->dbis[i]);
+        if (rc == MDB_NOTFOUND && (s->flags & STORE_PARTIAL)) {
+            s->dbis[i] = NO_DBI;
+            rc = 0;
+        }
+    }
     if (rc == 0)
         return mdb_txn_commit(txn);
     mdb_txn_abort(txn);
@@ -310,6 +316,7 @@ static void free_store(struct store *s)
 enum store_err store_open(const struct store_config *cfg, struct store **out, struct errbuf *e)
 {
     GW_REQUIRE(cfg->db_count > 0 && cfg->db_count <= STORE_DBS_MAX && cfg->schema > 0);
+    GW_REQUIRE(!(cfg->flags & STORE_WRITE) || !(cfg->flags & STORE_PARTIAL));
     *out = NULL;
     if (!(cfg->flags & STORE_WRITE) && access(cfg->path, F_OK) != 0) {
         err_set_errno(e, "%s", cfg->path);
@@ -540,7 +547,7 @@ enum store_err store_get(struct store_txn *t, unsigned db, struct slice key, str
 {
     MDB_val k = val_of(key), v;
     MDB_dbi dbi = dbi_of(t, db);
-    if (key.n == 0 || key.n > STORE_KEY_MAX)
+    if (key.n == 0 || key.n > STORE_KEY_MAX || dbi == NO_DBI)
         return STORE_NOTFOUND;
     int rc = mdb_get(t->txn, dbi, &k, &v);
     if (rc == 0)
@@ -589,20 +596,23 @@ enum store_err store_del(struct store_txn *t, unsigned db, struct slice key)
 enum store_err store_count(struct store_txn *t, unsigned db, uint64_t *out)
 {
     MDB_stat st;
-    int rc = mdb_stat(t->txn, dbi_of(t, db), &st);
-    if (rc == 0)
+    MDB_dbi dbi = dbi_of(t, db);
+    *out = 0;
+    int rc = dbi == NO_DBI ? 0 : mdb_stat(t->txn, dbi, &st);
+    if (rc == 0 && dbi != NO_DBI)
         *out = st.ms_entries;
     return translate(rc);
 }
 
 struct store_cursor {
-    MDB_cursor *cursor;
+    MDB_cursor *cursor; /* NULL: of a database that isn't there */
 };
 
 enum store_err store_cursor_open(struct store_txn *t, unsigned db, struct store_cursor **out)
 {
-    struct store_cursor *c = gw_xmalloc(sizeof *c);
-    int rc = mdb_cursor_open(t->txn, dbi_of(t, db), &c->cursor);
+    struct store_cursor *c = gw_xcalloc(1, sizeof *c);
+    MDB_dbi dbi = dbi_of(t, db);
+    int rc = dbi == NO_DBI ? 0 : mdb_cursor_open(t->txn, dbi, &c->cursor);
     if (rc != 0) {
         free(c);
         c = NULL;
@@ -615,7 +625,8 @@ void store_cursor_close(struct store_cursor *c)
 {
     if (!c)
         return;
-    mdb_cursor_close(c->cursor);
+    if (c->cursor)
+        mdb_cursor_close(c->cursor);
     free(c);
 }
 
@@ -623,6 +634,8 @@ static enum store_err move(struct store_cursor *c, struct slice at, MDB_cursor_o
                            struct slice *k, struct slice *v)
 {
     MDB_val key = val_of(at), val;
+    if (!c->cursor)
+        return STORE_NOTFOUND;
     int rc = mdb_cursor_get(c->cursor, &key, &val, op);
     if (rc == 0) {
         *k = slice_of_val(key);

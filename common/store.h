@@ -48,8 +48,9 @@ const char *store_err_text(enum store_err err);
 const char *store_err_name(enum store_err err);
 
 enum store_flags {
-    STORE_WRITE = 1 << 0,  /* else read-only: put and write_begin are errors of the program */
-    STORE_NOSYNC = 1 << 1, /* disposable content only: a power cut may destroy the file */
+    STORE_WRITE = 1 << 0,   /* else read-only: put and write_begin are errors of the program */
+    STORE_NOSYNC = 1 << 1,  /* disposable content only: a power cut may destroy the file */
+    STORE_PARTIAL = 1 << 2, /* read-only: a database that an older version didn't make is empty */
 };
 
 enum { STORE_DBS_MAX = 32, STORE_KEY_MAX = 511 };

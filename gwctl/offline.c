@@ -10,8 +10,11 @@
 #include "common/ledger_store.h"
 #include "common/report.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct stores {
     struct confdb *confdb;
@@ -37,18 +40,34 @@ static const char KEY_PREFIX[] = "/admin/v1/keys/", DIFF[] = "/admin/v1/config/d
 static int open_stores(struct stores *s, const char *dir, struct errbuf *e)
 {
     struct confdb_generation active;
-    s->confdb = confdb_open(dir, 0, e);
+    s->confdb = confdb_open(dir, STORE_PARTIAL, e);
     if (!s->confdb || confdb_active(s->confdb, &active, e) < 0)
         return -1;
     if (active.generation == 0)
         return err_set(e, "%s: no configuration was ever active", dir);
     s->conf = confdb_load(s->confdb, active.generation, e);
-    if (!s->conf || keystore_open(dir, 0, 0, &s->state, e) != STORE_OK ||
-        ledger_open(dir, 0, 0, &s->ledger, e) != STORE_OK)
+    if (!s->conf || keystore_open(dir, STORE_PARTIAL, 0, &s->state, e) != STORE_OK ||
+        ledger_open(dir, STORE_PARTIAL, 0, &s->ledger, e) != STORE_OK)
         return -1;
     if (store_reader_new(s->state, &s->reader) != STORE_OK)
         return err_set(e, "%s: too many readers", dir);
     return 0;
+}
+
+/* A reader makes the lock file of a database that has none (restored without it, say). Made by root
+ * it would keep out the daemon, so root opens them as their owner. */
+static int open_as_owner(struct stores *s, const char *dir, struct errbuf *e)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/config.mdb", dir);
+    bool other = geteuid() == 0 && stat(path, &st) == 0 && st.st_uid != 0;
+    if (other && (setegid(st.st_gid) < 0 || seteuid(st.st_uid) < 0))
+        return err_set_errno(e, "can't read %s as its owner", dir);
+    int rc = open_stores(s, dir, e);
+    if (other && (seteuid(0) < 0 || setegid(getgid()) < 0))
+        return err_set_errno(e, "can't go on as root");
+    return rc;
 }
 
 static void close_stores(struct stores *s)
@@ -122,7 +141,7 @@ static int read_state(struct ctl *ctl, const char *dir, struct slice path, struc
     struct stores s = {0};
     struct errbuf e = {0};
     int rc = CTL_DOWN;
-    if (open_stores(&s, dir, &e) < 0) {
+    if (open_as_owner(&s, dir, &e) < 0) {
         fprintf(ctl->err, "       and its state can't be read: %s\n", e.msg);
     } else {
         struct report r;

@@ -6,9 +6,14 @@ import http.client
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
 
 from gateway import MODEL, build_dir
 from waiting import wait_until
@@ -173,6 +178,22 @@ def test_the_state_is_read_while_the_daemon_is_down(gateway):
         assert "not running" in refused.stderr and "needs the running daemon" in refused.stderr
     assert "--state-dir" in gateway.gwctl(*nowhere, "keys", "list", status=3).stderr
     gateway.gwctl(*nowhere, "--state-dir", str(gateway.state / "none"), "keys", "list", status=3)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_root_leaves_a_state_behind_that_its_owner_can_open(gateway):
+    """A database without its lock file, as after a restore: whoever opens it first makes that file."""
+    gateway.stop()
+    owner = 65534
+    with tempfile.TemporaryDirectory() as outside:  # where others may pass
+        os.chmod(outside, 0o755)
+        state = Path(outside) / "state"
+        shutil.copytree(gateway.state, state, ignore=shutil.ignore_patterns("*-lock"))
+        for path in (state, *state.iterdir()):
+            os.chown(path, owner, owner)
+        gateway.gwctl("--socket", state / "no.sock", "--state-dir", state, "ledger")
+        made = {path.name: path.stat().st_uid for path in state.glob("*-lock")}
+        assert len(made) == 3 and set(made.values()) == {owner}, made
 
 
 def test_wrong_words_are_named(gateway):

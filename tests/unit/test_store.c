@@ -224,6 +224,39 @@ static void test_read_only_and_missing(void **state)
     assert_int_equal(store_open(&cfg, &s, &e), STORE_CORRUPT);
 }
 
+static void test_a_file_without_a_newer_database(void **state)
+{
+    struct store_config cfg = config();
+    struct store *s;
+    struct store_txn *r;
+    struct store_cursor *c;
+    struct slice k, v;
+    uint64_t n = 7;
+    struct errbuf e;
+    cfg.db_count = 1;
+    s = must_open(&cfg);
+    assert_int_equal(put_one(s, "k", SLICE_LIT("v")), STORE_OK);
+    store_close(s);
+    cfg = config();
+    cfg.flags = 0;
+    assert_int_equal(store_open(&cfg, &s, &e), STORE_NOTFOUND);
+    cfg.flags = STORE_PARTIAL;
+    s = must_open(&cfg);
+    assert_int_equal(store_reader_new(s, &r), STORE_OK);
+    assert_int_equal(store_read_begin(r), STORE_OK);
+    assert_int_equal(store_get(r, ONE, SLICE_LIT("k"), &v), STORE_OK);
+    assert_int_equal(store_get(r, TWO, SLICE_LIT("k"), &v), STORE_NOTFOUND);
+    assert_int_equal(store_count(r, TWO, &n), STORE_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(store_cursor_open(r, TWO, &c), STORE_OK);
+    assert_int_equal(store_cursor_seek(c, SLICE_LIT(""), &k, &v), STORE_NOTFOUND);
+    assert_int_equal(store_cursor_last(c, &k, &v), STORE_NOTFOUND);
+    store_cursor_close(c);
+    store_read_end(r);
+    store_reader_free(r);
+    store_close(s);
+}
+
 static void test_map_full_is_named_and_survived(void **state)
 {
     struct store_config cfg = config();
@@ -470,6 +503,7 @@ int main(void)
         T(test_use_after_fork_is_caught),
         T(test_schema_of_a_newer_version),
         T(test_read_only_and_missing),
+        T(test_a_file_without_a_newer_database),
         T(test_map_full_is_named_and_survived),
         T(test_growth_by_another_process_is_adopted),
         T(test_stale_readers_are_cleared),
