@@ -61,7 +61,8 @@ const struct ir_field_row gemini_fields[IR_FIELD_COUNT] = {
            "none and minimal: MINIMAL, xhigh and max: HIGH; for models up to 2.5 thinkingBudget: "
            "none 0, minimal 512, low 1024, medium 8192, high and above 24576"),
     CARRIED(THINKING_BUDGET, "generationConfig.thinkingConfig.thinkingBudget"),
-    CARRIED(INCLUDE_THOUGHTS, "generationConfig.thinkingConfig.includeThoughts"),
+    MAPPED(INCLUDE_THOUGHTS, "generationConfig.thinkingConfig.includeThoughts",
+           "true where reasoning is asked for and nothing is said of showing it"),
     MAPPED(REASONING, "contents.parts.thought", "a part with thought = true"),
     MAPPED(REASONING_SIGNATURE, "contents.parts.thoughtSignature",
            "only Google's own are taken; a call that has none gets the documented placeholder"),

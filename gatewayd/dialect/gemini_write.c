@@ -456,12 +456,24 @@ static const char *level_of(enum ir_effort e)
  * (ai.google.dev/gemini-api/docs/thinking#set-budget). */
 enum { BUDGET_MAX = 24576 };
 
+/* Elsewhere who asks for reasoning is shown it where the provider gives it away; here it must be
+ * asked for. */
+static int shows_thoughts(const struct ir_request *r)
+{
+    bool effort = r->effort != IR_EFFORT_UNSET && r->effort != IR_EFFORT_NONE;
+    bool budget = r->thinking_budget > 0 || r->thinking_budget == IR_BUDGET_DYNAMIC;
+    if (r->include_thoughts < 0 && r->names != gemini_fields && (effort || budget))
+        return 1;
+    return r->include_thoughts;
+}
+
 /* Both a level and a budget in one request are refused; a budget alone is taken by every model. */
 static void put_thinking(struct out *o)
 {
     const struct ir_request *r = o->r;
     bool effort = r->effort != IR_EFFORT_UNSET, budget = r->thinking_budget != -1;
-    if (!effort && !budget && r->include_thoughts < 0)
+    int show = shows_thoughts(r);
+    if (!effort && !budget && show < 0)
         return;
     jw_member_object(&o->w, "thinkingConfig");
     if (effort && (o->has_levels || !budget)) {
@@ -473,8 +485,8 @@ static void put_thinking(struct out *o)
     } else if (budget)
         jw_member_i64(&o->w, "thinkingBudget",
                       r->thinking_budget == IR_BUDGET_DYNAMIC ? -1 : r->thinking_budget);
-    if (r->include_thoughts >= 0)
-        jw_member_bool(&o->w, "includeThoughts", r->include_thoughts);
+    if (show >= 0)
+        jw_member_bool(&o->w, "includeThoughts", show);
     jw_object_end(&o->w);
 }
 

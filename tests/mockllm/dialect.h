@@ -61,9 +61,11 @@ struct dialect {
     size_t nroutes;
     struct slice (*credential)(const struct request *req);
     void (*write_error)(const struct error *err, struct reply *out);
+    /* The refusal of a missing (empty) or wrong credential; NULL: 401 in OpenAI's words. */
+    void (*refuse_key)(struct slice key, struct error *err);
 };
 
-extern const struct dialect dialect_openai, dialect_bedrock;
+extern const struct dialect dialect_openai, dialect_gemini, dialect_bedrock;
 
 /* Ends the piece that reply.text has been given since the last one. */
 void reply_end_piece(struct reply *r, enum piece_kind kind, uint32_t tokens);

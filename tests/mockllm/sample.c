@@ -138,20 +138,20 @@ static void add_typed(struct bytes *out, struct slice root, struct slice schema,
     struct slice type = json_get(schema, "type"), properties = json_get(schema, "properties");
     if (type.len > 0 && type.p[0] == '[')
         type = first_of(type);
-    if (slice_is(type, "\"object\"") || (type.p == NULL && properties.p != NULL)) {
+    if (slice_is_nocase(type, "\"object\"") || (type.p == NULL && properties.p != NULL)) {
         add_properties(out, root, properties, depth);
-    } else if (slice_is(type, "\"array\"")) {
+    } else if (slice_is_nocase(type, "\"array\"")) {
         bytes_adds(out, "[");
         if (json_get(schema, "items").p != NULL)
             add_instance(out, root, json_get(schema, "items"), depth + 1);
         bytes_adds(out, "]");
-    } else if (slice_is(type, "\"integer\"")) {
+    } else if (slice_is_nocase(type, "\"integer\"")) {
         bytes_adds(out, "7");
-    } else if (slice_is(type, "\"number\"")) {
+    } else if (slice_is_nocase(type, "\"number\"")) {
         bytes_adds(out, "1.5");
-    } else if (slice_is(type, "\"boolean\"")) {
+    } else if (slice_is_nocase(type, "\"boolean\"")) {
         bytes_adds(out, "true");
-    } else if (slice_is(type, "\"null\"")) {
+    } else if (slice_is_nocase(type, "\"null\"")) {
         bytes_adds(out, "null");
     } else {
         bytes_adds(out, "\"mock\"");

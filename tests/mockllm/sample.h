@@ -19,7 +19,7 @@ void sample_thought(struct bytes *out, int64_t i);
 void sample_signature(struct bytes *out, struct slice text);
 bool sample_signature_fits(struct slice signature, struct slice text);
 /* The smallest instance of a JSON schema that holds every property: const and enum (the first),
- * type, properties, items, anyOf and oneOf (the first), $ref into the same schema. */
+ * type (in either case), properties, items, anyOf and oneOf (the first), $ref into the same schema. */
 void sample_instance(struct bytes *out, struct slice schema);
 
 #endif

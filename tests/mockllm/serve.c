@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dialect *const dialects[] = {&dialect_openai, &dialect_bedrock};
+static const struct dialect *const dialects[] = {&dialect_openai, &dialect_gemini, &dialect_bedrock};
 
 /* ---- answers that are kept ---- */
 
@@ -205,6 +205,11 @@ static struct answer *check(const struct serve_options *o, const struct dialect 
                             const struct request *req, struct slice key)
 {
     struct slice type = http_header(req, "content-type"), media;
+    if (d->refuse_key != NULL && (key.len == 0 || !is_key(o, key))) {
+        struct error err;
+        d->refuse_key(key, &err);
+        return answer_error(d, &err, req->keepalive);
+    }
     if (key.len == 0)
         return refuse(d, req, 401, NULL,
                       "You didn't provide an API key. You need to provide your API key in an "

@@ -348,17 +348,19 @@ static void test_foreign_request(void **state)
     t->name = IR_LIT("f");
     t->strict = 1;
     assert_int_equal(write_request(&f, "models/gemini-3-flash"), 0);
-    expect(&f, "{'systemInstruction':{'parts':[{'text':'one'},{'text':'two'}]},'contents':[" USER(
-                   "hi") ",{'role':'model','parts':[{'functionCall':{'id':'c1','name':'f','args':{"
-                         "'a':'é'}},'thoughtSignature':'skip_thought_signature_validator'},{"
-                         "'functionCall':{'id':'c2','name':'g','args':{}}}]},{'role':'user','parts'"
-                         ":[{'functionResponse':{'id':'c2','name':'g','response':{'error':"
-                         "'no \\'such\\''}}},{'functionResponse':{'id':'c1','name':'f','response':"
-                         "{'output':'1\\n2'}}}]},{'role':'user','parts':[{'text':'go'},{'text':"
-                         "'on'}]}],'tools':[{'functionDeclarations':[{'name':'f'}]}],'toolConfig':"
-                         "{'functionCallingConfig':{'mode':'VALIDATED'}},'generationConfig':{"
-                         "'responseMimeType':'application/json','responseJsonSchema':{'type':"
-                         "'object'},'thinkingConfig':{'thinkingLevel':'HIGH'}}}");
+    expect(
+        &f,
+        "{'systemInstruction':{'parts':[{'text':'one'},{'text':'two'}]},'contents':[" USER(
+            "hi") ",{'role':'model','parts':[{'functionCall':{'id':'c1','name':'f','args':{"
+                  "'a':'é'}},'thoughtSignature':'skip_thought_signature_validator'},{"
+                  "'functionCall':{'id':'c2','name':'g','args':{}}}]},{'role':'user','parts'"
+                  ":[{'functionResponse':{'id':'c2','name':'g','response':{'error':"
+                  "'no \\'such\\''}}},{'functionResponse':{'id':'c1','name':'f','response':"
+                  "{'output':'1\\n2'}}}]},{'role':'user','parts':[{'text':'go'},{'text':"
+                  "'on'}]}],'tools':[{'functionDeclarations':[{'name':'f'}]}],'toolConfig':"
+                  "{'functionCallingConfig':{'mode':'VALIDATED'}},'generationConfig':{"
+                  "'responseMimeType':'application/json','responseJsonSchema':{'type':"
+                  "'object'},'thinkingConfig':{'thinkingLevel':'HIGH','includeThoughts':true}}}");
     end(&f);
 }
 
@@ -371,14 +373,17 @@ static void test_thinking_by_model(void **state)
         const char *want;
     } cases[] = {
         {"gemini-2.5-flash", IR_EFFORT_NONE, -1, "'thinkingBudget':0"},
-        {"gemini-2.5-flash", IR_EFFORT_LOW, -1, "'thinkingBudget':1024"},
-        {"gemini-2.5-pro", IR_EFFORT_MAX, -1, "'thinkingBudget':24576"},
-        {"gemini-2.5-pro", IR_EFFORT_LOW, 2048, "'thinkingBudget':2048"},
+        {"gemini-2.5-flash", IR_EFFORT_LOW, -1, "'thinkingBudget':1024,'includeThoughts':true"},
+        {"gemini-2.5-pro", IR_EFFORT_MAX, -1, "'thinkingBudget':24576,'includeThoughts':true"},
+        {"gemini-2.5-pro", IR_EFFORT_LOW, 2048, "'thinkingBudget':2048,'includeThoughts':true"},
         {"gemini-3-pro-preview", IR_EFFORT_NONE, -1, "'thinkingLevel':'MINIMAL'"},
-        {"gemini-3.1-pro", IR_EFFORT_MEDIUM, 2048, "'thinkingLevel':'MEDIUM'"},
-        {"gemini-3.1-pro", IR_EFFORT_UNSET, 2048, "'thinkingBudget':2048"},
-        {"gemini-flash-latest", IR_EFFORT_HIGH, -1, "'thinkingLevel':'HIGH'"},
-        {"gemini-3.1-pro", IR_EFFORT_UNSET, IR_BUDGET_DYNAMIC, "'thinkingBudget':-1"},
+        {"gemini-3.1-pro", IR_EFFORT_MEDIUM, 2048,
+         "'thinkingLevel':'MEDIUM','includeThoughts':true"},
+        {"gemini-3.1-pro", IR_EFFORT_UNSET, 2048, "'thinkingBudget':2048,'includeThoughts':true"},
+        {"gemini-flash-latest", IR_EFFORT_HIGH, -1,
+         "'thinkingLevel':'HIGH','includeThoughts':true"},
+        {"gemini-3.1-pro", IR_EFFORT_UNSET, IR_BUDGET_DYNAMIC,
+         "'thinkingBudget':-1,'includeThoughts':true"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct fixture f;
