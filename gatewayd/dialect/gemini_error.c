@@ -183,6 +183,6 @@ int gemini_write_stream_error(struct buf *out, const struct dialect_error *e)
     w.comma = false;
     gemini_write_error(&w, e);
     w.comma = false;
-    jw_raw(&w, SLICE_LIT("\r\n\r\n"));
+    jw_raw(&w, SLICE_LIT("\n\n"));
     return jw_finish(&w, &n);
 }

@@ -126,7 +126,7 @@ static void close_frame(const struct codec_caller *c, struct json_writer *w)
 {
     w->comma = false;
     if (c->framing != CODEC_JSON_ARRAY)
-        jw_raw(w, SLICE_LIT("\r\n\r\n"));
+        jw_raw(w, SLICE_LIT("\n\n"));
 }
 
 static void put_names(const struct gemini_writer *s, const struct codec_caller *c,

@@ -835,7 +835,7 @@ static void test_stream_writer(void **state)
         enum codec_framing framing;
         const char *before, *between, *after;
     } cases[] = {
-        {CODEC_SSE, "data: ", "\r\n\r\ndata: ", "\r\n\r\n"},
+        {CODEC_SSE, "data: ", "\n\ndata: ", "\n\n"},
         {CODEC_JSON_ARRAY, "[", ",\r\n", "]"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -883,7 +883,7 @@ static void test_argument_pieces(void **state)
                             "data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{"
                             "\"id\":\"c\",\"name\":\"f\",\"args\":{\"k\":\"😀\"}}}],"
                             "\"role\":\"model\"},\"index\":0}],\"modelVersion\":\"m\","
-                            "\"responseId\":\"r\"}\r\n\r\n");
+                            "\"responseId\":\"r\"}\n\n");
         gemini->writer_fini(w.state);
         free(w.state);
         end(&f);
@@ -896,7 +896,7 @@ static void test_stream_that_breaks(void **state)
         enum codec_framing framing;
         const char *want;
     } cases[] = {
-        {CODEC_SSE, "data: {'error':{'code':503,'message':'late','status':'UNAVAILABLE'}}\r\n\r\n"},
+        {CODEC_SSE, "data: {'error':{'code':503,'message':'late','status':'UNAVAILABLE'}}\n\n"},
         {CODEC_JSON_ARRAY, "[{'error':{'code':503,'message':'late','status':'UNAVAILABLE'}}]"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -988,7 +988,7 @@ static void test_errors_written(void **state)
     assert_int_equal(dialect_gemini.write_stream_error(&f.out, &e), 0);
     assert_true(slice_eq_str(buf_slice(&f.out),
                              "data: {\"error\":{\"code\":502,\"message\":\"gone\",\"status\":"
-                             "\"UNAVAILABLE\"}}\r\n\r\n"));
+                             "\"UNAVAILABLE\"}}\n\n"));
     assert_string_equal(dialect_gemini.error_type(402, NULL), "RESOURCE_EXHAUSTED");
     assert_string_equal(dialect_gemini.error_type(429, NULL), "RESOURCE_EXHAUSTED");
     assert_string_equal(dialect_gemini.error_type(413, NULL), "INVALID_ARGUMENT");

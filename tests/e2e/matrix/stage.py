@@ -31,7 +31,7 @@ PROVIDERS = {
 }
 
 # What mockllm is asked directly: the dialects that it speaks, each judged by its own module.
-MOCK_SPEAKS = ("openai.chat", "bedrock")
+MOCK_SPEAKS = ("openai.chat", "gemini", "bedrock")
 
 # Client dialects and providers that must understand each other. A pair that isn't here yet doesn't work.
 PAIRS = (
@@ -43,6 +43,10 @@ PAIRS = (
     ("gemini", "openai-compatible"),
     ("bedrock", "openai"),
     ("bedrock", "openai-compatible"),
+    ("openai.chat", "gemini"),
+    ("anthropic", "gemini"),
+    ("gemini", "gemini"),
+    ("bedrock", "gemini"),
 )
 
 # Cells that are known to fail, and why: (client, provider, scenario), "*" for any. A cell that passes
