@@ -257,22 +257,35 @@ void ir_note_unknown(struct ir_request *r, const char *fmt, ...)
 
 /* ---- tool calls and their results ---- */
 
+/* The one escape that base64 may have in JSON is that of the slash. */
+static void add_url_safe(struct json_writer *w, struct slice base64)
+{
+    char mem[256];
+    size_t n = 0;
+    for (size_t i = 0; i < base64.n; i++) {
+        char c = base64.p[i];
+        if (c == '=' || c == '\\')
+            continue;
+        mem[n++] = c == '+' ? '-' : c == '/' ? '_' : c;
+        if (n == sizeof mem) {
+            jw_str_add(w, slice_of(mem, n));
+            n = 0;
+        }
+    }
+    jw_str_add(w, slice_of(mem, n));
+}
+
 void ir_write_signed_id(struct json_writer *w, struct ir_text call_id, struct ir_text signature)
 {
-    static const char url_safe[128] = {['+'] = '-', ['/'] = '_'};
-    char mem[4096];
-    if (!ir_has(signature) || signature.escaped || signature.s.n > sizeof mem) {
+    if (!signature.s.n) {
         ir_write_str(w, call_id);
         return;
     }
-    size_t n = 0;
-    for (size_t i = 0; i < signature.s.n; i++) {
-        unsigned char c = (unsigned char)signature.s.p[i];
-        if (c != '=')
-            mem[n++] = c < 128 && url_safe[c] ? url_safe[c] : (char)c;
-    }
-    struct ir_text t[] = {call_id, ir_plain(signed_mark), ir_plain(slice_of(mem, n))};
-    ir_write_str_parts(w, t, ARRAY_LEN(t));
+    jw_str_begin(w);
+    add_text(w, call_id);
+    jw_str_add(w, signed_mark);
+    add_url_safe(w, signature.s);
+    jw_str_end(w);
 }
 
 /* Base64 as the provider gave it, padding included. */

@@ -459,6 +459,38 @@ static void test_service_tiers(void **state)
     }
 }
 
+/* A signature of any size comes back from clients that keep nothing of a call but its id. */
+static void test_signature_in_an_id(void **state)
+{
+    static const size_t sizes[] = {2, 255, 256, 257, 20000};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct fixture f;
+        struct json_writer w;
+        size_t n;
+        char *signature = malloc(sizes[i] + 3);
+        begin(&f);
+        for (size_t j = 0; j < sizes[i]; j++)
+            signature[j] = "ab+/9"[j % 5];
+        size_t padded = (sizes[i] + 3) / 4 * 4;
+        memset(signature + sizes[i], '=', padded - sizes[i]);
+        jw_init_buf(&w, &f.out);
+        ir_write_signed_id(&w, IR_LIT("id"), ir_plain(slice_of(signature, padded)));
+        assert_int_equal(jw_finish(&w, &n), 0);
+        assert_null(memchr(f.out.data, '+', n));
+        assert_null(memchr(f.out.data, '=', n));
+        ir_request_init(&f.request, &f.arena, DIALECT_CHAT);
+        struct ir_part *p = say(&f, IR_ASSISTANT, "");
+        p->kind = IR_PART_TOOL_CALL;
+        p->name = IR_LIT("f");
+        p->call_id = ir_plain(slice_of(f.out.data + 1, n - 2));
+        assert_int_equal(ir_link_tools(&f.request, &f.why), 0);
+        assert_true(ir_text_is(p->call_id, SLICE_LIT("id")));
+        assert_true(ir_text_is(p->signature, slice_of(signature, padded)));
+        free(signature);
+        end(&f);
+    }
+}
+
 static void test_every_field_has_a_fate(void **state)
 {
     for (unsigned i = 0; i < IR_FIELD_COUNT; i++) {
@@ -1125,6 +1157,7 @@ int main(void)
         cmocka_unit_test(test_thinking_by_model),
         cmocka_unit_test(test_values_that_cant_be_said),
         cmocka_unit_test(test_service_tiers),
+        cmocka_unit_test(test_signature_in_an_id),
         cmocka_unit_test(test_every_field_has_a_fate),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_what_is_no_answer),
