@@ -55,6 +55,8 @@ struct anthropic_writer {
     const struct codec_target *t;
     struct dialect_refusal *why;
 };
+/* White space as the API sees it, escaped or not. */
+bool anthropic_is_blank(struct ir_text t);
 /* Whether anything is written for the part at all: empty texts are refused by the API, and
  * reasoning can't be sent back without its signature. */
 bool anthropic_has_block(const struct ir_part *p);

@@ -245,6 +245,22 @@ static void write_service_tier(struct json_writer *w, const struct ir_request *r
         ir_list_dropped(r, IR_F_SERVICE_TIER, t->dropped);
 }
 
+static void write_stop(struct json_writer *w, const struct ir_request *r,
+                       const struct codec_target *t)
+{
+    bool left_out = false;
+    jw_member_array(w, "stop_sequences");
+    for (size_t i = 0; i < r->n_stop; i++) {
+        if (anthropic_is_blank(r->stop[i]))
+            left_out = true;
+        else
+            ir_write_str(w, r->stop[i]);
+    }
+    jw_array_end(w);
+    if (left_out)
+        ir_list_dropped(r, IR_F_STOP, t->dropped);
+}
+
 /* What isn't asked when tokens are only counted. */
 static void write_generation(struct json_writer *w, const struct ir_request *r,
                              const struct codec_target *t, const struct anthropic_plan *plan)
@@ -252,12 +268,8 @@ static void write_generation(struct json_writer *w, const struct ir_request *r,
     jw_member_i64(w, "max_tokens", plan->max_tokens);
     if (r->stream)
         jw_member_bool(w, "stream", true);
-    if (r->n_stop) {
-        jw_member_array(w, "stop_sequences");
-        for (size_t i = 0; i < r->n_stop; i++)
-            ir_write_str(w, r->stop[i]);
-        jw_array_end(w);
-    }
+    if (r->n_stop)
+        write_stop(w, r, t);
     write_sampling(w, r, plan);
     if (ir_has(r->user)) {
         jw_member_object(w, "metadata");

@@ -38,8 +38,7 @@ void anthropic_write_call_id(struct json_writer *w, struct arena *a, struct ir_t
 
 /* ---- what can be sent ---- */
 
-/* White space as the API sees it, escaped or not. */
-static bool is_blank(struct ir_text t)
+bool anthropic_is_blank(struct ir_text t)
 {
     for (size_t i = 0; i < t.s.n; i++) {
         char c = t.s.p[i];
@@ -56,7 +55,7 @@ bool anthropic_has_block(const struct ir_part *p)
     switch (p->kind) {
     case IR_PART_TEXT:
     case IR_PART_REFUSAL:
-        return !is_blank(p->text);
+        return !anthropic_is_blank(p->text);
     case IR_PART_REASONING:
         return p->signature.s.n > 0;
     default:

@@ -65,7 +65,7 @@ struct dialect {
     void (*refuse_key)(struct slice key, struct error *err);
 };
 
-extern const struct dialect dialect_openai, dialect_gemini, dialect_bedrock;
+extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, dialect_bedrock;
 
 /* Ends the piece that reply.text has been given since the last one. */
 void reply_end_piece(struct reply *r, enum piece_kind kind, uint32_t tokens);

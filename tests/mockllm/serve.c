@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dialect *const dialects[] = {&dialect_openai, &dialect_gemini, &dialect_bedrock};
+static const struct dialect *const dialects[] = {&dialect_openai, &dialect_anthropic,
+                                                 &dialect_gemini, &dialect_bedrock};
 
 /* ---- answers that are kept ---- */
 

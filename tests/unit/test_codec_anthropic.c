@@ -563,7 +563,7 @@ static void test_values_that_cant_be_sent(void **state)
     assert_string_equal(why.message, "messages: a system message may hold text only.");
 }
 
-static void test_allowed_tools(void **state)
+static void test_allowed_tools_and_what_is_left_out(void **state)
 {
     struct ir_text allowed[] = {IR_LIT("b")};
     begin_foreign();
@@ -574,11 +574,15 @@ static void test_allowed_tools(void **state)
     req.n_allowed_tools = 1;
     req.tool_choice = IR_CHOICE_ANY;
     req.service_tier = IR_LIT("flex");
+    struct ir_text stop[] = {{SLICE_LIT("\\n\\n"), true}, IR_LIT("END"), IR_LIT("\n")};
+    req.stop = stop;
+    req.n_stop = ARRAY_LEN(stop);
     assert_int_equal(write_request("m"), 0);
-    assert_out("{'model':'m','max_tokens':9,'tools':[{'name':'b','input_schema':{'type':'object',"
+    assert_out("{'model':'m','max_tokens':9,'stop_sequences':['END'],'tools':[{'name':'b',"
+               "'input_schema':{'type':'object',"
                "'properties':{}}}],'tool_choice':{'type':'any'},'messages':[{'role':'user',"
                "'content':[{'type':'text','text':'q'}]}]}");
-    assert_dropped("service_tier");
+    assert_dropped("stop_sequences, service_tier");
 }
 
 static void test_every_field_has_a_row(void **state)
@@ -984,7 +988,7 @@ int main(void)
         TEST(test_system_alone),
         TEST(test_files_of_others),
         TEST(test_values_that_cant_be_sent),
-        TEST(test_allowed_tools),
+        TEST(test_allowed_tools_and_what_is_left_out),
         TEST(test_every_field_has_a_row),
         TEST(test_response),
         TEST(test_response_of_others),

@@ -89,7 +89,7 @@ SCENARIOS = [
     Scenario("reasoning_tools", thinks=True, max_tokens=4096, tools=("weather", "clock"),
              steps=(Step(script="reason=4,tools=2", thoughts=THOUGHTS, signed=True, text="", calls=(WEATHER, CLOCK),
                          finish="tools"), Step(say=None))),
-    Scenario("stop_sequence", stop=("END", "\n\n"), steps=(Step(script="{stop}", finish="stop_sequence"),)),
+    Scenario("stop_sequence", stop=("END", "\n\nEND"), steps=(Step(script="{stop}", finish="stop_sequence"),)),
     Scenario("max_tokens", max_tokens=3, steps=(Step(text="".join(TOKENS[:3]), finish="length"),)),
     Scenario("content_filter", filtered=True, steps=(Step(script="{filter}", finish="filter"),)),
     Scenario("error_request", failure="request", status=400, steps=(Step(script="status=400"),)),

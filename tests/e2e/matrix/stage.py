@@ -31,7 +31,7 @@ PROVIDERS = {
 }
 
 # What mockllm is asked directly: the dialects that it speaks, each judged by its own module.
-MOCK_SPEAKS = ("openai.chat", "gemini", "bedrock")
+MOCK_SPEAKS = ("openai.chat", "anthropic", "gemini", "bedrock")
 
 # Client dialects and providers that must understand each other. A pair that isn't here yet doesn't work.
 PAIRS = (
@@ -47,6 +47,10 @@ PAIRS = (
     ("anthropic", "gemini"),
     ("gemini", "gemini"),
     ("bedrock", "gemini"),
+    ("anthropic", "anthropic"),
+    ("openai.chat", "anthropic"),
+    ("gemini", "anthropic"),
+    ("bedrock", "anthropic"),
 )
 
 # Cells that are known to fail, and why: (client, provider, scenario), "*" for any. A cell that passes
