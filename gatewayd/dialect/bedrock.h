@@ -131,8 +131,9 @@ struct bedrock_model {
     enum bedrock_thinking thinking;
     bool samples; /* takes temperature, top p and top k */
 };
-/* By the name of a foundation model or inference profile; what an ARN of one's own stands for can't
- * be told (BEDROCK_OTHER). */
+/* By the name of a foundation model or inference profile. What doesn't name its maker (the ARN of
+ * an application's inference profile or of provisioned throughput) is taken for a Claude that
+ * thinks by a budget: who asks such a target for thinking or caching has one behind it. */
 struct bedrock_model bedrock_model(struct slice name);
 
 /* What a request says of thinking and sampling to that model. */

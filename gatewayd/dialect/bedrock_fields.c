@@ -64,7 +64,8 @@ const struct ir_field_row bedrock_fields[IR_FIELD_COUNT] = {
     ROW(FORMAT_SCHEMA, "outputConfig.textFormat", MAPPED,
         "the schema with its name and description; it always is strict"),
     ROW(EFFORT, "outputConfig.effort", MAPPED,
-        "for Claude only, in additionalModelRequestFields: from 4.6 adaptive thinking with "
+        "for Claude, and names that don't tell the model's maker, in additionalModelRequestFields: "
+        "from 4.6 adaptive thinking with "
         "output_config.effort, before a budget (minimal 1024, low 1024, medium 8192, high 24576, "
         "above 32768) below max_tokens; left out, and reported, for other models, where there is "
         "no room for 1024 tokens, where a tool is forced, and where the tool calls being answered "
@@ -80,8 +81,8 @@ const struct ir_field_row bedrock_fields[IR_FIELD_COUNT] = {
     ROW(CITATIONS, "messages[].content[].citationsContent", DROPPED,
         "the text goes without its citations"),
     ROW(CACHE_CONTROL, "messages[].content[].cachePoint", MAPPED,
-        "cache points behind what is marked, for Claude and Nova; left out, and reported, for "
-        "others"),
+        "cache points behind what is marked, for Claude, Nova and names that don't tell the "
+        "model's maker; left out, and reported, for others"),
     ROW(CACHED_CONTENT, NULL, REFUSED, "cached content can't be named here"),
     ROW(PROMPT_CACHE_KEY, NULL, DROPPED, "caching goes by cache points"),
     ROW(USER, NULL, DROPPED, "the API has no end user"),

@@ -61,6 +61,15 @@ static struct bedrock_model claude(struct slice rest)
     return m;
 }
 
+/* "vendor.model" or "region.vendor.model", alone or at the end of an ARN. */
+static bool names_its_maker(struct slice name)
+{
+    const char *slash = name.n ? memrchr(name.p, '/', name.n) : NULL;
+    if (slash)
+        name = slice_of(slash + 1, (size_t)(name.p + name.n - slash - 1));
+    return name.n && memchr(name.p, '.', name.n) != NULL;
+}
+
 struct bedrock_model bedrock_model(struct slice name)
 {
     struct slice rest = behind(name, SLICE_LIT("anthropic.claude-"));
@@ -68,7 +77,10 @@ struct bedrock_model bedrock_model(struct slice name)
         return claude(rest);
     if (behind(name, SLICE_LIT("amazon.nova-")).p)
         return (struct bedrock_model){.family = BEDROCK_NOVA, .samples = true};
-    return (struct bedrock_model){.samples = true};
+    if (names_its_maker(name))
+        return (struct bedrock_model){.samples = true};
+    return (struct bedrock_model){
+        .family = BEDROCK_CLAUDE, .thinking = BEDROCK_THINKING_BUDGET, .samples = true};
 }
 
 /* ---- thinking ---- */

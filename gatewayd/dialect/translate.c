@@ -22,6 +22,7 @@ struct translation {
     struct arena arena; /* of the request's form */
     struct ir_request request;
     struct codec_caller as;
+    struct slice model; /* upstream: what is said of it where the provider doesn't name it */
     struct buf body, dropped, answer;
     /* streams */
     struct dialect_stream *meter;
@@ -95,6 +96,7 @@ static int write_body(struct translation *t, const struct codec_target *target, 
 {
     struct codec_target own = *target;
     own.dropped = &t->dropped;
+    t->model = target->model;
     t->body.len = 0;
     t->body.max_bytes = max_bytes;
     int rc = t->provider->write_request(&t->request, &own, &t->body, why);
@@ -160,6 +162,8 @@ int translation_response(struct translation *t, struct json_doc *scratch, struct
         *why = "the body is no answer of the provider's dialect";
     else {
         meter_take_response(&r, slice_of(NULL, 0), meter);
+        if (!ir_has(r.model))
+            r.model = ir_plain(t->model);
         if (t->caller->write_response(&r, &t->as, &t->answer) < 0)
             *why = "the answer can't be written in the caller's dialect";
     }
@@ -180,8 +184,11 @@ static void write_event(void *ctx, const struct ir_event *ev)
 static void take_event(void *ctx, const struct ir_event *ev)
 {
     struct translation *t = ctx;
+    struct ir_event named = *ev;
     meter_take_event(t->meter, ev);
-    sequence_take(t->sequence, ev);
+    if (ev->kind == IR_EV_START && !ir_has(ev->model))
+        named.model = ir_plain(t->model);
+    sequence_take(t->sequence, &named);
 }
 
 void translation_stream_init(struct translation *t, struct dialect_stream *meter)

@@ -81,6 +81,7 @@ struct attempt {
     enum dialect_fault fault;
     struct sse_reader sse; /* by dialect->framing one of these */
     struct eventstream_reader frames;
+    char frame_type[128];     /* of the last frame, where it is an exception or an error */
     const char *stream_fault; /* why it can't go on; NULL: nothing known */
     struct dialect_stream stream;
     int64_t retry_after_us; /* -1: not said */

@@ -396,17 +396,16 @@ static bool take_event(struct attempt *a, struct outgoing *o, const struct sse_e
     return out_pass(o, ev->raw);
 }
 
-/* A frame as an event: its type is that of the event or of the exception. */
+/* A frame as an event. */
 static enum sse_result next_frame(struct attempt *a, const char *p, size_t n, struct sse_event *ev)
 {
     struct eventstream_message m;
     switch (eventstream_reader_next(&a->frames, p, n, &m)) {
     case EVENTSTREAM_MESSAGE:
-        *ev = (struct sse_event){.raw = m.raw, .data = m.payload, .type = m.event_type};
-        if (m.exception_type.n)
-            ev->type = m.exception_type;
-        else if (m.error_code.n)
-            ev->type = m.error_code;
+        *ev = (struct sse_event){.raw = m.raw, .data = m.payload};
+        ev->type = eventstream_event_type(&m, a->frame_type, sizeof a->frame_type);
+        if (!ev->type.p) /* the name of an exception is longer than any that there is */
+            ev->type = SLICE_LIT("exception:");
         return SSE_EVENT;
     case EVENTSTREAM_BAD:
         a->stream_fault = eventstream_fault_text(a->frames.fault);

@@ -955,7 +955,11 @@ static void models_by_their_names(void **state)
          BEDROCK_THINKING_BUDGET},
         {NOVA, BEDROCK_NOVA, 0, BEDROCK_THINKING_NONE},
         {LLAMA, BEDROCK_OTHER, 0, BEDROCK_THINKING_NONE},
-        {"", BEDROCK_OTHER, 0, BEDROCK_THINKING_NONE},
+        {"arn:aws:bedrock:eu-west-1:1:inference-profile/eu.meta.llama3-2-1b-instruct-v1:0",
+         BEDROCK_OTHER, 0, BEDROCK_THINKING_NONE},
+        {"arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abcd1234efgh",
+         BEDROCK_CLAUDE, 0, BEDROCK_THINKING_BUDGET},
+        {"", BEDROCK_CLAUDE, 0, BEDROCK_THINKING_BUDGET},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct bedrock_model m = bedrock_model(slice_str(rows[i].name));
