@@ -141,6 +141,18 @@ int confdb_active(struct confdb *db, struct confdb_generation *out, struct errbu
     return err == STORE_OK ? 0 : failed(e, "active generation", err);
 }
 
+int confdb_find(struct confdb *db, uint64_t generation, struct confdb_generation *out,
+                struct errbuf *e)
+{
+    *out = (struct confdb_generation){0};
+    enum store_err err = store_read_begin(db->reader);
+    if (err != STORE_OK)
+        return failed(e, "read", err);
+    err = get_generation(db->reader, generation, out);
+    store_read_end(db->reader);
+    return err == STORE_OK ? 0 : failed(e, "running generation", err);
+}
+
 static enum store_err walk_history(struct store_cursor *c, struct store_txn *t,
                                    struct confdb_generation *out, size_t *n)
 {

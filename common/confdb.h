@@ -39,6 +39,9 @@ struct confdb_generation {
 
 /* The active generation; generation == 0: there is none. */
 GW_MUSTUSE int confdb_active(struct confdb *db, struct confdb_generation *out, struct errbuf *e);
+/* One that is there, active or not. */
+GW_MUSTUSE int confdb_find(struct confdb *db, uint64_t generation, struct confdb_generation *out,
+                           struct errbuf *e);
 /* Newest first. */
 GW_MUSTUSE int confdb_history(struct confdb *db, struct confdb_generation out[CONFDB_HISTORY],
                               size_t *n, struct errbuf *e);

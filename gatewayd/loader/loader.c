@@ -89,6 +89,17 @@ static int ensure_keystore(struct loader *l, struct errbuf *why)
     return 0;
 }
 
+/* On a reload it is the one that the processes serve. What is active in the database is a later one
+ * if the loader before this one died, or took too long, between making it that and saying so. */
+static int find_active(struct loader *l, struct errbuf *why)
+{
+    if (confdb_active(l->db, &l->active, why) < 0)
+        return -1;
+    return l->running == 0 || l->running == l->active.generation
+               ? 0
+               : confdb_find(l->db, l->running, &l->active, why);
+}
+
 int loader_gather(struct loader *l, const char *running_dir, const struct secrets *running)
 {
     uint8_t salt[CONFDB_SALT_BYTES];
@@ -96,7 +107,7 @@ int loader_gather(struct loader *l, const char *running_dir, const struct secret
     if (check_dirs(l, running_dir) < 0)
         return -1;
     l->db = confdb_open(l->conf->gateway.state_dir.p, STORE_WRITE, &why);
-    if (!l->db || confdb_active(l->db, &l->active, &why) < 0 || confdb_salt(l->db, salt, &why) < 0)
+    if (!l->db || find_active(l, &why) < 0 || confdb_salt(l->db, salt, &why) < 0)
         return failed(l, why.msg);
     if (!running_dir && ensure_keystore(l, &why) < 0)
         return failed(l, why.msg);

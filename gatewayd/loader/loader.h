@@ -18,7 +18,8 @@ struct loader {
     struct conf *conf;
     struct confdb *db;
     struct secrets_writer *secrets;
-    struct confdb_generation active; /* generation 0: none */
+    uint64_t running; /* set before loader_gather on a reload: the generation that is served */
+    struct confdb_generation active; /* what the file is compared with; generation 0: none */
     uint8_t hash[CONFDB_HASH_BYTES];
     uint64_t generation;
     bool written; /* generation is new, and inactive until loader_commit */
@@ -37,7 +38,9 @@ GW_MUSTUSE int loader_read(struct loader *l, const char *path);
  * `running` (may be NULL) are the secrets in use: their ticket keys go on. */
 GW_MUSTUSE int loader_gather(struct loader *l, const char *running_dir,
                              const struct secrets *running);
-/* Whether all of the input is equal to the active generation's. */
+/* Whether all of the input is equal to that of the running generation, at a start of the active
+ * one.
+ */
 bool loader_is_unchanged(const struct loader *l);
 /* What changes, for people, one change a line, appended to out. */
 void loader_diff(struct loader *l, struct buf *out);

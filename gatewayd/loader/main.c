@@ -121,6 +121,7 @@ static int gather(struct child *c, struct loader *l)
         return failed(l, "[gateway] runtime_dir: changes at a restart only");
     if (fd >= 0 && !(running = secrets_attach(fd, &why)))
         return failed(l, why.msg);
+    l->running = c->reload ? c->generation : 0;
     int rc = loader_gather(l, c->reload ? c->state_dir : NULL, running);
     secrets_detach(running);
     return rc;

@@ -213,6 +213,36 @@ static void abort_leaves_what_was(void **state)
     loader_fini(&l);
 }
 
+/* The loader before died between making its generation the active one and saying so. */
+static void what_was_never_served_is_no_reason_to_do_nothing(void **state)
+{
+    uint64_t served, lost;
+    char path[600];
+    struct loader l;
+    struct buf diff;
+    int fd;
+    secrets_detach(load(&served));
+    write_file("key", "sk-other\n", 0600);
+    secrets_detach(load(&lost));
+    assert_int_not_equal(served, lost);
+    loader_init(&l);
+    l.running = served;
+    path_of(path, "gw.ini");
+    must(&l, loader_read(&l, path));
+    path_of(path, "state");
+    must(&l, loader_gather(&l, path, NULL));
+    assert_false(loader_is_unchanged(&l));
+    must(&l, loader_write(&l, "test", &fd));
+    close(fd);
+    assert_int_equal(l.generation, lost + 1);
+    buf_init(&diff, 65536);
+    loader_diff(&l, &diff);
+    assert_int_equal(diff.data[0], '~');
+    buf_release(&diff);
+    must(&l, loader_commit(&l));
+    loader_fini(&l);
+}
+
 static void ticket_keys_go_on(void **state)
 {
     uint64_t generation;
@@ -525,6 +555,7 @@ int main(void)
         T(the_hash_covers_all_input),
         T(an_unchanged_start_takes_the_active_generation),
         T(abort_leaves_what_was),
+        T(what_was_never_served_is_no_reason_to_do_nothing),
         T(ticket_keys_go_on),
         T(bad_secrets_are_refused),
         T(secrets_are_looked_at_beside_other_errors),
