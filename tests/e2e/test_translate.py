@@ -94,13 +94,14 @@ def test_frames_for_a_bedrock_caller(gateway):
     assert events[-1][1]["usage"]["outputTokens"] == 8
 
 
-@pytest.mark.parametrize("place", ["cut=e3", "error_after=3", "hang=e3"])
-def test_a_broken_stream_never_looks_whole(make_gateway, place):
+@pytest.mark.parametrize("place", ["cut=e3,hold=e2", "error_after=3,hold=e2", "hang=e3"])
+def test_a_broken_stream_never_looks_whole(make_gateway, mock, place):
     gateway = make_gateway({f"model:{MODEL}": {"idle_timeout": "300ms"}})
     with gateway.connect() as connection:
         connection.request("POST", STREAM + "?alt=sse", auth() + [("x-mock", place)], json.dumps(ASKED).encode())
         response = connection.read_stream_head()
         assert response.status == 200
+        mock.release()
         data = b""
         with pytest.raises(AssertionError):
             while True:
