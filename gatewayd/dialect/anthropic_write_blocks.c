@@ -74,7 +74,7 @@ void anthropic_write_cache(struct json_writer *w, enum ir_cache cache)
 static int refuse(struct anthropic_writer *aw, const struct ir_message *m, const char *what)
 {
     char path[32];
-    snprintf(path, sizeof path, "messages[%u]", m->index);
+    snprintf(path, sizeof path, "%s[%u]", aw->r->list, m->index);
     return anthropic_refuse(aw->why, "invalid_value", path, "%s", what);
 }
 

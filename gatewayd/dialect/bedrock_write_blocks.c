@@ -14,12 +14,12 @@ int bedrock_refuse_part(struct bedrock_writer *bw, const struct ir_message *m, c
 {
     struct dialect_refusal *why = bw->why;
     va_list ap;
-    int n = snprintf(why->message, sizeof why->message, "messages[%u]: ", m->index);
+    snprintf(why->param, sizeof why->param, "%s[%u]", bw->r->list, m->index);
+    int n = snprintf(why->message, sizeof why->message, "%s: ", why->param);
     va_start(ap, fmt);
     if (n > 0 && (size_t)n < sizeof why->message)
         vsnprintf(why->message + n, sizeof why->message - (size_t)n, fmt, ap);
     va_end(ap);
-    snprintf(why->param, sizeof why->param, "messages[%u]", m->index);
     why->code = "unsupported_value";
     return -1;
 }

@@ -582,6 +582,7 @@ int gemini_read_request(const struct json_doc *d, struct ir_request *out,
 {
     struct gemini_in in = {.d = d, .r = out, .why = why};
     out->names = gemini_fields;
+    out->list = "contents";
     if (gemini_get(d, JSON_ROOT, "contents") == JSON_NONE)
         return gemini_wrong_type(&in, "contents", JSON_NONE, "an array");
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {

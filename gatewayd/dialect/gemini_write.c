@@ -25,8 +25,8 @@ struct out {
 
 static int refuse(const struct out *o, const struct ir_message *m, const char *what)
 {
-    snprintf(o->why->message, sizeof o->why->message, "Message %u: %s.", m->index, what);
-    snprintf(o->why->param, sizeof o->why->param, "messages[%u]", m->index);
+    snprintf(o->why->param, sizeof o->why->param, "%s[%u]", o->r->list, m->index);
+    snprintf(o->why->message, sizeof o->why->message, "'%s': %s.", o->why->param, what);
     o->why->code = "invalid_value";
     return -1;
 }
@@ -333,7 +333,7 @@ static int put_contents(struct out *o)
         snprintf(o->why->message, sizeof o->why->message,
                  "The request has no message with content besides system messages; this model "
                  "needs one.");
-        snprintf(o->why->param, sizeof o->why->param, "messages");
+        snprintf(o->why->param, sizeof o->why->param, "%s", o->r->list);
         o->why->code = "invalid_value";
         return -1;
     }

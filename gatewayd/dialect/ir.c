@@ -190,6 +190,7 @@ void ir_request_init(struct ir_request *r, struct arena *a, enum dialect_op op)
     memset(r, 0, sizeof *r);
     r->arena = a;
     r->op = op;
+    r->list = "messages";
     r->parallel_tools = r->include_thoughts = r->store = r->format_strict = -1;
     r->max_tokens = r->n = r->thinking_budget = r->top_logprobs = r->dimensions = r->top_n = -1;
 }
@@ -320,11 +321,12 @@ static void take_signature(struct ir_request *r, struct ir_part *p)
     }
 }
 
-static int no_call(const struct ir_message *m, struct dialect_refusal *why, const char *what)
+static int no_call(const struct ir_request *r, const struct ir_message *m,
+                   struct dialect_refusal *why, const char *what)
 {
+    snprintf(why->param, sizeof why->param, "%s[%u]", r->list, m->index);
     snprintf(why->message, sizeof why->message, "The tool result in message %u %s.", m->index,
              what);
-    snprintf(why->param, sizeof why->param, "messages[%u]", m->index);
     why->code = "invalid_value";
     return -1;
 }
@@ -381,13 +383,13 @@ static int link_result(struct links *l, const struct ir_message *m, struct ir_pa
         if (!is_call_of(l->calls[at], p) || (!by_id && l->answered[at]))
             continue;
         if (l->answered[at])
-            return no_call(m, why, "answers a call that has its result already");
+            return no_call(l->r, m, why, "answers a call that has its result already");
         l->answered[at] = true;
         p->call_id = l->calls[at]->call_id;
         p->name = l->calls[at]->name;
         return 0;
     }
-    return no_call(m, why, "has no tool call before it that it answers");
+    return no_call(l->r, m, why, "has no tool call before it that it answers");
 }
 
 int ir_link_tools(struct ir_request *r, struct dialect_refusal *why)
@@ -399,7 +401,7 @@ int ir_link_tools(struct ir_request *r, struct dialect_refusal *why)
             if (p->kind == IR_PART_TOOL_RESULT && link_result(&l, m, p, why) < 0)
                 return -1;
             if (p->kind == IR_PART_TOOL_CALL && !add_call(&l, m, p, nth))
-                return no_call(m, why, "makes the request too large");
+                return no_call(r, m, why, "makes the request too large");
         }
     }
     return 0;

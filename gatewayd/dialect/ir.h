@@ -256,7 +256,8 @@ struct ir_request {
     enum dialect_op op;
     uint64_t fields; /* bits of enum ir_field */
     const struct ir_field_row
-        *names; /* of the dialect it was read from: how its caller calls them */
+        *names;       /* of the dialect it was read from: how its caller calls them */
+    const char *list; /* how its caller calls the list of messages: "messages", "contents" */
     struct ir_unknown *unknown;
 
     struct ir_message *last_message; /* of the list below */

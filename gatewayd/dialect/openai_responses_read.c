@@ -639,6 +639,7 @@ int openai_responses_read_request(const struct json_doc *d, struct ir_request *o
     struct openai_reader r = {.d = d, .out = out, .why = why};
     struct openai_at input_at = openai_in(NULL, "input");
     out->names = openai_responses_fields;
+    out->list = "input";
     out->include_usage = true; /* each answer of this API has it */
     if (read_instructions(&r, d) < 0 || OPENAI_READ(&r, NULL, JSON_ROOT, members, out) < 0)
         return -1;

@@ -459,6 +459,21 @@ static void test_service_tiers(void **state)
     }
 }
 
+static void test_results_without_calls(void **state)
+{
+    struct fixture f;
+    begin(&f);
+    assert_int_equal(
+        read_request(
+            &f, "{'contents':[" USER("x") ",{'role':'user','parts':[{"
+                                          "'functionResponse':{'name':'f','response':{}}}]}]}"),
+        0);
+    assert_int_equal(write_request(&f, "m"), -1);
+    assert_string_equal(f.why.param, "contents[1]");
+    assert_non_null(strstr(f.why.message, "message 1"));
+    end(&f);
+}
+
 /* A signature of any size comes back from clients that keep nothing of a call but its id. */
 static void test_signature_in_an_id(void **state)
 {
@@ -1157,6 +1172,7 @@ int main(void)
         cmocka_unit_test(test_thinking_by_model),
         cmocka_unit_test(test_values_that_cant_be_said),
         cmocka_unit_test(test_service_tiers),
+        cmocka_unit_test(test_results_without_calls),
         cmocka_unit_test(test_signature_in_an_id),
         cmocka_unit_test(test_every_field_has_a_fate),
         cmocka_unit_test(test_answers),
