@@ -171,7 +171,8 @@ struct conf_credential {
     const struct conf_provider *provider;
     int auth; /* enum conf_cred_auth */
     struct conf_secret secret;
-    struct slice access_key_id; /* of CONF_CRED_SIGV4 */
+    struct slice access_key_id; /* of CONF_CRED_SIGV4, as is the next */
+    struct conf_secret session_token;
     int64_t weight;
     struct conf_slices models; /* upstream models that it serves; n == 0: all */
 };

@@ -345,6 +345,9 @@ static void check_sigv4(struct build *b, const struct conf_credential *cr, const
     else if (cr->auth != CONF_CRED_SIGV4 && cr->access_key_id.n)
         build_error(b, build_entry(b, s, "access_key_id"),
                     "`access_key_id` goes with auth = sigv4");
+    if (cr->auth != CONF_CRED_SIGV4 && cr->session_token.ref.n)
+        build_error(b, build_entry(b, s, "session_token"),
+                    "`session_token` goes with auth = sigv4");
 }
 
 static void resolve_credential(struct build *b, struct raw_credential *r, const struct section *s)
@@ -366,6 +369,8 @@ static void resolve_credential(struct build *b, struct raw_credential *r, const 
         build_error(b, build_entry(b, s, "secret"), "auth = none goes without a secret");
     if (cr->secret.ref.n)
         cr->secret.blob = conf_printf(b->arena, "credential:%s", s->name.p);
+    if (cr->session_token.ref.n)
+        cr->session_token.blob = conf_printf(b->arena, "session_token:%s", s->name.p);
 }
 
 static bool has_credential(const struct conf_credential *v, uint32_t n,

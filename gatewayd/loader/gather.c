@@ -132,9 +132,11 @@ int gather_secrets(struct gather *g)
                   "client_certificate");
         read_blob(g, &p->client_key, SECRET_PRIVATE_KEY, "provider", p->name, "client_key");
     }
-    for (uint32_t i = 0; i < c->n_credentials; i++)
-        read_blob(g, &c->credentials[i].secret, SECRET_TOKEN, "credential", c->credentials[i].name,
-                  "secret");
+    for (uint32_t i = 0; i < c->n_credentials; i++) {
+        const struct conf_credential *cr = &c->credentials[i];
+        read_blob(g, &cr->secret, SECRET_TOKEN, "credential", cr->name, "secret");
+        read_blob(g, &cr->session_token, SECRET_TOKEN, "credential", cr->name, "session_token");
+    }
     add_ticket_keys(g);
     return g->errs->n == before ? 0 : -1;
 }

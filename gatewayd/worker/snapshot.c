@@ -42,12 +42,15 @@ static int build_server_tls(struct snapshot *s, struct errbuf *e)
 
 static struct sigv4_signer *new_signer(const struct snapshot *s, const struct conf_credential *c)
 {
-    struct secret secret;
+    struct secret secret, token = {.data = {NULL, 0}};
     if (c->auth != CONF_CRED_SIGV4 || !secrets_get(s->secrets, c->secret.blob, &secret))
+        return NULL;
+    if (c->session_token.blob.n && !secrets_get(s->secrets, c->session_token.blob, &token))
         return NULL;
     struct sigv4_signer *signer = gw_xcalloc(1, sizeof *signer);
     struct sigv4_credentials keys = {.access_key_id = c->access_key_id,
-                                     .secret = slice_trim(secret.data)};
+                                     .secret = slice_trim(secret.data),
+                                     .session_token = slice_trim(token.data)};
     sigv4_signer_init(signer, &keys, c->provider->region,
                       slice_str(c->provider->kind->aws_service));
     return signer;

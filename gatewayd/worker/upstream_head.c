@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 /* CONSTANT_ROOM_BYTES: the fixed fields, the method and the operation's path. */
-/* SIGNATURE_BYTES: x-amz-date and authorization, with an access key id of up to 1 KiB. */
+/* SIGNATURE_BYTES: x-amz-date and authorization, with an access key id of up to 1 KiB; a session
+ * token counts apart. */
 enum { CONSTANT_ROOM_BYTES = 1024, FORWARDED_MAX_BYTES = 64 * 1024, SIGNATURE_BYTES = 2048 };
 
 static const enum http_header_id forwarded[] = {
@@ -235,6 +236,8 @@ static bool put_signature(struct headwriter *h, struct req *r, const struct cand
     if (!hash_body(r, body, n_body, digest) || sigv4_sign(signer, &req, clock_wall_us(), &sig) < 0)
         return false;
     headwriter_field_lit(h, "x-amz-date", slice_str(sig.date));
+    if (sig.security_token.n)
+        headwriter_field_lit(h, "x-amz-security-token", sig.security_token);
     headwriter_field_lit(h, "authorization", sig.authorization);
     return true;
 }
@@ -248,8 +251,10 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand,
     enum dialect_id dialect = dialects_of_op(cand->op);
     bool native = dialect == r->route->dialect;
     size_t caller = GW_MIN((size_t)r->bytes_from_client, (size_t)FORWARDED_MAX_BYTES);
-    bool is_signed = r->snap->credentials[cand->credential->index].signer != NULL;
-    size_t cap = head->bytes.n + 3 * model.n + caller + 256 + (is_signed ? SIGNATURE_BYTES : 0);
+    const struct sigv4_signer *signer = r->snap->credentials[cand->credential->index].signer;
+    size_t cap = head->bytes.n + 3 * model.n + caller + 256;
+    if (signer)
+        cap += SIGNATURE_BYTES + signer->credentials.session_token.n;
     size_t body_bytes = 0;
     for (int i = 0; i < n_body; i++)
         body_bytes += body[i].iov_len;
@@ -267,7 +272,7 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand,
     forward_fields(&h, r, cand->credential->provider, native);
     if (head->wants_version)
         put_version(&h, r, native);
-    if (is_signed && !put_signature(&h, r, cand, slice_of(mem, (size_t)(h.at - mem)), body, n_body))
+    if (signer && !put_signature(&h, r, cand, slice_of(mem, (size_t)(h.at - mem)), body, n_body))
         return slice_of(NULL, 0);
     headwriter_field_u64(&h, "content-length", body_bytes);
     return headwriter_end(&h);

@@ -285,6 +285,8 @@ static void errors_say_what_and_where(void **state)
         {"[provider:p]\nkind = bedrock\nregion = r\n[credential:c]\nprovider = p\n"
          "auth = sigv4\nsecret = env:HOME\n",
          "`access_key_id` is missing"},
+        {PROVIDER "[credential:c]\nprovider = p\nsession_token = env:T\nsecret = env:HOME\n",
+         "`session_token` goes with auth = sigv4"},
         {PROVIDER "[credential:c]\nprovider = p\naccess_key_id = A\nsecret = env:HOME\n",
          "goes with auth = sigv4"},
         {"[credential:c]\nprovider = q\n", "there is no [provider:q]"},
