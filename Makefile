@@ -156,7 +156,7 @@ format: ## let clang-format rewrite the sources
 PYTEST := $(PYTHON) -B -m pytest -p no:cacheprovider -q
 PYTEST_ARGS ?=
 e2e: all ## real processes, real sockets (GATEWAYD_BUILD=build/asan for another build)
-	GATEWAYD_BUILD=$(or $(GATEWAYD_BUILD),$(B)) $(PYTEST) tests/e2e $(PYTEST_ARGS)
+	GATEWAYD_BUILD=$(or $(GATEWAYD_BUILD),$(B)) $(PYTEST) tests/e2e tests/mockllm $(PYTEST_ARGS)
 fault: all ## kills, hangs, full disks
 	GATEWAYD_BUILD=$(or $(GATEWAYD_BUILD),$(B)) $(PYTEST) tests/fault $(PYTEST_ARGS)
 sdk: all ## the official OpenAI client through the gateway
