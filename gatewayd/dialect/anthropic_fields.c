@@ -23,7 +23,10 @@ const struct ir_field_row anthropic_fields[IR_FIELD_COUNT] = {
     CARRIED(FILE_URL, "messages[].content[].source.url"),
     CARRIED(FILE_ID, "messages[].content[].source.file_id"),
     CARRIED(FILE_TEXT, "messages[].content[].source.data"),
-    CARRIED(TOOLS, "tools"),
+    ROW(TOOLS, "tools", MAPPED,
+        "a schema without a type gets \"type\":\"object\"; where a conversation holds calls and "
+        "the "
+        "request no tools, those called are declared and none may be called"),
     CARRIED(TOOL_STRICT, "tools[].strict"),
     CARRIED(TOOL_CHOICE_AUTO, "tool_choice.type"),
     CARRIED(TOOL_CHOICE_NONE, "tool_choice.type"),

@@ -123,12 +123,44 @@ static void list_unsigned(const struct ir_request *r, const struct codec_target 
 
 /* ---- tools ---- */
 
+#define ANY_OBJECT "{\"type\":\"object\",\"properties\":{}}"
+
 static bool is_allowed(const struct ir_request *r, const struct ir_tool *t)
 {
     for (size_t i = 0; i < r->n_allowed_tools; i++)
         if (ir_text_eq(r->allowed_tools[i], t->name))
             return true;
     return r->n_allowed_tools == 0;
+}
+
+/* The API wants "type":"object" in it, which others take as said. */
+static void write_schema(struct json_writer *w, struct slice schema)
+{
+    static const struct slice usual = SLICE_LIT("{\"type\":\"object\""),
+                              open = SLICE_LIT(ANY_OBJECT);
+    struct json_doc d;
+    if (!schema.p || slice_starts_with(schema, usual)) {
+        jw_raw(w, schema.p ? schema : open);
+        return;
+    }
+    json_doc_init(&d, JSON_MAX_TOKENS);
+    bool object =
+        json_parse(&d, schema.p, schema.n) == 0 && json_type(&d, JSON_ROOT) == JSON_OBJECT;
+    bool typed = object && json_get_lit(&d, JSON_ROOT, "type") != JSON_NONE;
+    if (!object || typed) {
+        jw_raw(w, schema);
+    } else {
+        jw_object(w);
+        jw_member_str(w, "type", SLICE_LIT("object"));
+        json_foreach_member(&d, JSON_ROOT, k)
+        {
+            struct slice name = json_raw(&d, k);
+            jw_key_plain(w, slice_of(name.p + 1, name.n - 2));
+            jw_raw(w, json_raw(&d, k + 1));
+        }
+        jw_object_end(w);
+    }
+    json_doc_release(&d);
 }
 
 static void write_tool(struct json_writer *w, const struct ir_tool *t)
@@ -142,8 +174,7 @@ static void write_tool(struct json_writer *w, const struct ir_tool *t)
     if (t->description.s.n)
         ir_member(w, "description", t->description);
     jw_key_plain(w, SLICE_LIT("input_schema"));
-    jw_raw(w,
-           t->parameters.p ? t->parameters : SLICE_LIT("{\"type\":\"object\",\"properties\":{}}"));
+    write_schema(w, t->parameters);
     if (t->strict >= 0)
         jw_member_bool(w, "strict", t->strict);
     anthropic_write_cache(w, t->cache);
@@ -167,11 +198,47 @@ static void write_tool_choice(struct json_writer *w, const struct ir_request *r)
     jw_object_end(w);
 }
 
+static bool is_first_of_its_name(const struct ir_request *r, const struct ir_part *call)
+{
+    for (const struct ir_message *m = r->messages; m; m = m->next)
+        for (const struct ir_part *p = m->parts; p; p = p->next) {
+            if (p == call)
+                return true;
+            if (p->kind == IR_PART_TOOL_CALL && ir_text_eq(p->name, call->name))
+                return false;
+        }
+    return true;
+}
+
+/* Calls in a conversation must be of tools that are declared, also when none may be called. */
+static void write_tools_of_history(struct json_writer *w, const struct ir_request *r)
+{
+    bool any = false;
+    for (const struct ir_message *m = r->messages; m; m = m->next)
+        for (const struct ir_part *p = m->parts; p; p = p->next) {
+            if (p->kind != IR_PART_TOOL_CALL || !is_first_of_its_name(r, p))
+                continue;
+            if (!any)
+                jw_member_array(w, "tools");
+            any = true;
+            jw_object(w);
+            ir_member(w, "name", p->name);
+            jw_member_raw(w, "input_schema", SLICE_LIT(ANY_OBJECT));
+            jw_object_end(w);
+        }
+    if (!any)
+        return;
+    jw_array_end(w);
+    jw_member_raw(w, "tool_choice", SLICE_LIT("{\"type\":\"none\"}"));
+}
+
 /* tool_choice without tools is an error there. */
 static void write_tools(struct json_writer *w, const struct ir_request *r)
 {
-    if (!r->tools)
+    if (!r->tools) {
+        write_tools_of_history(w, r);
         return;
+    }
     jw_member_array(w, "tools");
     for (const struct ir_tool *t = r->tools; t; t = t->next)
         if (is_allowed(r, t))

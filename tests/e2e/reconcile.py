@@ -12,7 +12,8 @@ def settled_records(gateway):
 
 
 def tokens(record):
-    return record["input_tokens"] + record.get("cached_tokens", 0), record["output_tokens"]
+    read, written = record.get("cached_tokens", 0), record.get("cache_write_tokens", 0)
+    return record["input_tokens"] + read + written, record["output_tokens"]
 
 
 def bill_tokens(entry):

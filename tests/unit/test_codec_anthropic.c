@@ -97,7 +97,8 @@ static const struct {
      "'system':[{'type':'text','text':'be \\u0062rief','cache_control':{'type':'ephemeral'}},"
      "{'type':'text','text':'b','cache_control':{'type':'ephemeral','ttl':'1h'}}],"
      "'tools':[{'name':'f','description':'d','input_schema':{'type':'object','x-y':[1.50]},"
-     "'strict':true,'cache_control':{'type':'ephemeral'}},{'name':'g','input_schema':{}}],"
+     "'strict':true,'cache_control':{'type':'ephemeral'}},{'name':'g','input_schema':{'type':'"
+     "object'}}],"
      "'tool_choice':{'type':'tool','name':'f','disable_parallel_tool_use':true},"
      "'messages':["
      "{'role':'user','content':[{'type':'text','text':'hi \\uD83D\\uDE00'},"
@@ -127,7 +128,8 @@ static const struct {
      "{'role':'user','content':[{'type':'text','text':'b'},"
      "{'type':'tool_result','tool_use_id':'t'}]},{'role':'assistant','content':''}]}",
      "{'model':'m','max_tokens':1,'system':[{'type':'text','text':'s'},"
-     "{'type':'text','text':'mid'}],'messages':["
+     "{'type':'text','text':'mid'}],'tools':[{'name':'f','input_schema':{'type':'object',"
+     "'properties':{}}}],'tool_choice':{'type':'none'},'messages':["
      "{'role':'user','content':[{'type':'text','text':'a'}]},"
      "{'role':'assistant','content':[{'type':'tool_use','id':'t','name':'f','input':{}}]},"
      "{'role':'user','content':[{'type':'tool_result','tool_use_id':'t'},"
@@ -148,6 +150,15 @@ static const struct {
      ","
      "'media_type':'text/plain','data':'two'},'title':'T',"
      "'cache_control':{'type':'ephemeral','ttl':'1h'}}]}]}"},
+    /* Schemas as others take them. */
+    {"{'model':'m','max_tokens':5,'tools':[{'name':'a','input_schema':{}},"
+     "{'name':'b','input_schema':{'properties':{'x':{'type':'string'}},'required':['x']}},"
+     "{'name':'c','input_schema':{'$schema':'u','type':'object'}}],"
+     "'messages':[{'role':'user','content':'x'}]}",
+     "{'model':'m','max_tokens':5,'tools':[{'name':'a','input_schema':{'type':'object'}},"
+     "{'name':'b','input_schema':{'type':'object','properties':{'x':{'type':'string'}},"
+     "'required':['x']}},{'name':'c','input_schema':{'$schema':'u','type':'object'}}],"
+     "'messages':[{'role':'user','content':[{'type':'text','text':'x'}]}]}"},
     /* The conversation doesn't begin with the user. */
     {"{'model':'m','max_tokens':5,'messages':[{'role':'assistant','content':'Hello'}]}",
      "{'model':'m','max_tokens':5,'messages':[{'role':'user','content':'.'},"
@@ -504,14 +515,16 @@ static void test_foreign_conversation(void **state)
     req.tool_choice = IR_CHOICE_ANY; /* without tools neither can be said */
     assert_int_equal(ir_link_tools(&req, &why), 0);
     assert_int_equal(write_request("m"), 0);
-    assert_out("{'model':'m','max_tokens':9,'system':[{'type':'text','text':'s'},"
-               "{'type':'text','text':'d'},{'type':'text','text':'Answer with one JSON object and "
-               "nothing else.'}],'messages':["
-               "{'role':'user','content':[{'type':'text','text':'q'}]},"
-               "{'role':'assistant','content':[{'type':'text','text':'no'},"
-               "{'type':'tool_use','id':'call_1_5da20468','name':'f','input':{'a':'\\n'}}]},"
-               "{'role':'user','content':[{'type':'tool_result','tool_use_id':'call_1_5da20468',"
-               "'content':'{\\'r\\':1}'},{'type':'text','text':'wait'}]}]}");
+    assert_out(
+        "{'model':'m','max_tokens':9,'system':[{'type':'text','text':'s'},"
+        "{'type':'text','text':'d'},{'type':'text','text':'Answer with one JSON object and "
+        "nothing else.'}],'tools':[{'name':'f','input_schema':{'type':'object','properties':{}}}],"
+        "'tool_choice':{'type':'none'},'messages':["
+        "{'role':'user','content':[{'type':'text','text':'q'}]},"
+        "{'role':'assistant','content':[{'type':'text','text':'no'},"
+        "{'type':'tool_use','id':'call_1_5da20468','name':'f','input':{'a':'\\n'}}]},"
+        "{'role':'user','content':[{'type':'tool_result','tool_use_id':'call_1_5da20468',"
+        "'content':'{\\'r\\':1}'},{'type':'text','text':'wait'}]}]}");
     assert_dropped("messages[].content[].thinking");
 }
 
