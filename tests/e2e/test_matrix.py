@@ -9,7 +9,7 @@ import pytest
 from gateway import KEY, PROVIDER_SECRET
 from matrix import DIALECTS
 from matrix.scenario import INSTANCE, RESULTS, SCENARIOS, THOUGHTS, TOKENS, TOOLS
-from matrix.stage import (MOCK_SPEAKS, PAIRS, TELLS_STOP_SEQUENCE, WORDS, exchange, known, open_stage, upstream_dialect)
+from matrix.stage import (MOCK_SPEAKS, PAIRS, PROVIDERS, TELLS_STOP_SEQUENCE, WORDS, exchange, known, open_stage, upstream_dialect)
 from matrix.wire import parse
 from mock import Mock
 
@@ -42,16 +42,16 @@ def cells(pairs):
 @pytest.mark.parametrize("client, provider, scenario, mode", list(cells(PAIRS)))
 def test_matrix(stage, client, provider, scenario, mode):
     upstream = upstream_dialect(client, provider)
-    converse(stage.gateway.port, KEY, stage.mock, client, upstream, f"{provider}-chat", scenario, mode)
+    converse(stage.gateway.port, KEY, stage.mock, client, upstream, f"{provider}-chat", PROVIDERS[provider].model, scenario, mode)
 
 
 @pytest.mark.parametrize("dialect, _, scenario, mode", list(cells((name, "mockllm") for name in MOCK_SPEAKS)))
 def test_mock(lone_mock, dialect, _, scenario, mode):
     """The mock itself, asked without a gateway: it and the module of its dialect must agree."""
-    converse(lone_mock.port, PROVIDER_SECRET, lone_mock, dialect, dialect, "mock-chat", scenario, mode, direct=True)
+    converse(lone_mock.port, PROVIDER_SECRET, lone_mock, dialect, dialect, "mock-chat", "mock-chat", scenario, mode, direct=True)
 
 
-def converse(port, key, mock, client, upstream, model, scenario, mode, direct=False):
+def converse(port, key, mock, client, upstream, model, sent_model, scenario, mode, direct=False):
     module, stream = DIALECTS[client], mode != "whole"
     history, before = [], []
     for step in scenario.steps:
@@ -71,6 +71,7 @@ def converse(port, key, mock, client, upstream, model, scenario, mode, direct=Fa
             check_dropped(response, client, upstream)
         received = mock.last_request()
         seen = DIALECTS[upstream].seen(received.target, parse(received.body))
+        assert seen.model == sent_model
         check_seen(scenario, step, before, seen, upstream, stream)
         if scenario.failure:
             return
@@ -128,7 +129,6 @@ def check_dropped(response, client, upstream):
 
 def check_seen(scenario, step, before, seen, upstream, stream):
     """What the provider got is what the caller meant."""
-    assert seen.model == "mock-chat"
     assert seen.stream == stream
     assert seen.system == scenario.system
     assert seen.images == [("image/png", scenario.image)] * bool(scenario.image)

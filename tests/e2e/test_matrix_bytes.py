@@ -3,6 +3,7 @@ name and the credential."""
 
 import json
 import os
+import urllib.parse
 
 import pytest
 
@@ -20,7 +21,7 @@ PLAIN = Scenario("plain")
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    yield from open_stage(tmp_path_factory.mktemp("bytes"))
+    yield from open_stage(tmp_path_factory.mktemp("bytes"), refusals=True)
 
 
 @pytest.mark.parametrize("client, provider", NATIVE)
@@ -36,10 +37,11 @@ def test_bytes_arrive_as_sent(stage, client, provider):
             # The mock refuses members that the provider doesn't know; what it was sent is the same.
             assert answer.status in (200, 400), (SEED, number, answer)
             received = stage.mock.last_request()
-            wanted = body.replace(f'"{provider}-chat"', '"mock-chat"')
+            name = PROVIDERS[provider].model
+            wanted = body.replace(f'"{provider}-chat"', f'"{name}"')
             assert received.body == wanted.encode(), (SEED, number)
-            assert received.target == target.replace(f"{provider}-chat", "mock-chat")
-            assert KEY not in received.head and PROVIDER_SECRET in received.head or provider == "bedrock"
+            assert urllib.parse.unquote(received.target) == target.replace(f"{provider}-chat", name)
+            assert KEY not in received.head and PROVIDER_SECRET in received.head
 
 
 @pytest.mark.parametrize("client, provider", NATIVE)

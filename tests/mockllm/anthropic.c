@@ -54,7 +54,9 @@ static bool read_body(struct call *call, bool counting, struct error *err)
     bool started = false;
     if (version.len == 0)
         return refuse(err, "anthropic-version: header is required");
-    if (!slice_is(version, "2023-06-01") && !slice_is(version, "2023-01-01"))
+    /* The last one is what Anthropic's client for JavaScript sends since 1.12. */
+    if (!slice_is(version, "2023-06-01") && !slice_is(version, "2023-01-01") &&
+        !slice_is(version, "2026-10-21"))
         return refuse(err, "anthropic-version: \"" SLICE_FMT "\" is not a valid version",
                       SLICE_ARG(version));
     json_init(&j, body);

@@ -224,7 +224,7 @@ def seen(target, body):
     calling = body.get("toolConfig", {}).get("functionCallingConfig")
     if calling:
         names = calling.get("allowedFunctionNames")
-        seen.choice = "=" + names[0] if names else {"AUTO": "auto", "ANY": "any", "NONE": "none"}[calling["mode"]]
+        seen.choice = "=" + names[0] if names else {"AUTO": "auto", "VALIDATED": "auto", "ANY": "any", "NONE": "none"}[calling["mode"]]
     for content in body["contents"]:
         for part in content["parts"]:
             _seen_part(seen, {"model": "assistant"}.get(content["role"], content["role"]), part)

@@ -70,10 +70,12 @@ def read(response, payload, scenario):
 
 def read_broken(payload):
     stream, failure = _Stream(), None
+    ended = False
     for event, data in sse(payload):
-        assert failure is None, f"after the error: {data}"
+        assert not ended, f"after the end: {data}"
         body = parse(data)
         if event == "error":
+            assert failure is None, f"after the error: {data}"
             members(body, ["type", "code", "message", "param", "sequence_number"])
             stream.number(body)
             failure = Failure("server", text(body["message"], empty=False))
@@ -81,8 +83,10 @@ def read_broken(payload):
             stream.number(body)
             error = body["response"]["error"]
             assert body["response"]["status"] == "failed"
+            ended = True
             failure = Failure("server", text(members(error, ["code", "message"])["message"], empty=False))
         else:
+            assert failure is None, f"after the error: {data}"
             stream.take(event, body)
     assert stream.response is None, "a broken stream looks finished"
     assert failure is not None, "the stream ends without a word"
@@ -323,7 +327,7 @@ class _Stream:
         self.item["args"] += text(body["delta"])
 
     def _function_call_arguments_done(self, body):
-        members(body, ["type", "sequence_number", "output_index", "item_id", "arguments"], ["name"])
+        members(body, ["type", "sequence_number", "output_index", "item_id", "arguments"], ["name", "call_id"])
         assert body["item_id"] == self.item["id"] and body["output_index"] == len(self.items)
         assert body["arguments"] == self.item["args"], "arguments and their deltas differ"
 

@@ -19,7 +19,8 @@ class Provider:
     kind: str
     dialects: tuple
     base: str
-    credential: dict = field(default_factory=dict, hash=False)  # further lines of [credential:…]
+    more: dict = field(default_factory=dict, hash=False)  # further lines of [provider:…]
+    model: str = "mock-chat"
 
 
 PROVIDERS = {
@@ -27,35 +28,22 @@ PROVIDERS = {
     "openai-compatible": Provider("openai-compatible", ("openai.chat",), "/v1"),
     "anthropic": Provider("anthropic", ("anthropic",), "/v1"),
     "gemini": Provider("gemini", ("gemini",), "/v1beta"),
-    "bedrock": Provider("bedrock", ("bedrock",), ""),
+    "bedrock": Provider("bedrock", ("bedrock",), "", {"region": "us-east-1"}, "us.anthropic.claude-mock-v1:0"),
 }
 
 # What mockllm is asked directly: the dialects that it speaks, each judged by its own module.
 MOCK_SPEAKS = ("openai.chat", "anthropic", "gemini", "bedrock")
 
-# Client dialects and providers that must understand each other. A pair that isn't here yet doesn't work.
-PAIRS = (
-    ("openai.chat", "openai"),
-    ("openai.chat", "openai-compatible"),
-    ("anthropic", "openai"),
-    ("anthropic", "openai-compatible"),
-    ("gemini", "openai"),
-    ("gemini", "openai-compatible"),
-    ("bedrock", "openai"),
-    ("bedrock", "openai-compatible"),
-    ("openai.chat", "gemini"),
-    ("anthropic", "gemini"),
-    ("gemini", "gemini"),
-    ("bedrock", "gemini"),
-    ("anthropic", "anthropic"),
-    ("openai.chat", "anthropic"),
-    ("gemini", "anthropic"),
-    ("bedrock", "anthropic"),
-)
+# Client dialects and providers that must understand each other.
+_CLIENTS = ("openai.chat", "openai.responses", "anthropic", "gemini", "bedrock")
+PAIRS = tuple((client, provider) for client in _CLIENTS
+              for provider in PROVIDERS if (client, provider) != ("openai.responses", "openai"))
 
 # Cells that are known to fail, and why: (client, provider, scenario), "*" for any. A cell that passes
 # all the same is a failure: its line must go.
-KNOWN = {}
+KNOWN = {
+    ("openai.responses", "*", "cut_stream"): "the gateway's own error event begins a numbering of its own",
+}
 
 # Scripts that a dialect's mock doesn't know yet: cells that need them fail.
 MOCK_LACKS = {"openai.chat": ("tools", "reason", "unicode", "empty")}
@@ -94,9 +82,9 @@ def provider_settings(mock, secret):
     for name in dict.fromkeys(provider for _, provider in PAIRS):
         provider = PROVIDERS[name]
         settings[f"provider:{name}"] = {"kind": provider.kind, "forward_headers": "x-mock",
-                                        "base_url": f"http://127.0.0.1:{mock.port}{provider.base}"}
-        settings[f"credential:{name}"] = {"provider": name, "secret": f"file:{secret}", **provider.credential}
-        settings[f"model:{name}-chat"] = {"targets": f"{name}/mock-chat", "retries": "0"}
+                                        "base_url": f"http://127.0.0.1:{mock.port}{provider.base}", **provider.more}
+        settings[f"credential:{name}"] = {"provider": name, "secret": f"file:{secret}"}
+        settings[f"model:{name}-chat"] = {"targets": f"{name}/{provider.model}", "retries": "0"}
     return settings
 
 
@@ -129,13 +117,15 @@ def exchange(port, key, module, model, scenario, history, script, stream, begun)
         return response, None, True
 
 
-def open_stage(folder):
-    """A generator for a fixture: the stage, and at its end what must hold after every test."""
+def open_stage(folder, refusals=False):
+    """A generator for a fixture: the stage, and at its end what must hold after every test. With
+    refusals the mock refuses what it is sent, which is no line of its bill."""
     stage = Stage(folder)
     try:
         yield stage.start()
         stage.gateway.wait_idle()
-        reconcile([stage.gateway], [stage.mock])
+        if not refusals:
+            reconcile([stage.gateway], [stage.mock])
         stage.gateway.stop()
         report = stage.gateway.sanitizer_reports()
         assert not report, report
