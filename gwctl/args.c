@@ -232,7 +232,7 @@ void ctl_help_all(FILE *out)
         "  --url URL           its admin address (or GWCTL_URL), with\n"
         "  --token-file FILE   the token of [admin] token (or GWCTL_TOKEN_FILE), and\n"
         "  --ca-file FILE      who signed its certificate (or GWCTL_CA_FILE), if not a public CA\n"
-        "  -c FILE             the first `admin` address of this configuration\n"
+        "  -c FILE             the first `admin` address of this configuration, given or implied\n"
         "  otherwise           /run/gatewayd/admin.sock\n"
         "While it is down, keys list|show|export, ledger, usage, audit and config "
         "show|history|diff\nread its state, if one says where that is:\n"

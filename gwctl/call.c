@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,6 +43,23 @@ void ctl_put_escaped(struct buf *path, const char *text)
 
 /* ---- where it is ---- */
 
+/* Where the daemon listens that has no `admin` line: beside its `runtime_dir`. Of a file with
+ * errors only what stands there in full. NULL: it has none. */
+static char *implied_socket(const struct conf_entries *entries, struct slice runtime_dir)
+{
+    struct conf_errors errs;
+    char text[PATH_MAX];
+    conf_errors_init(&errs);
+    struct conf *conf = conf_build(entries, 0, &errs);
+    if (conf)
+        runtime_dir = conf->gateway.runtime_dir;
+    int n = snprintf(text, sizeof(text), "%.*s/admin.sock", SLICE_FMT(runtime_dir));
+    bool fits = n > 0 && (size_t)n < sizeof(text) && *text == '/' && runtime_dir.n;
+    conf_free(conf);
+    conf_errors_fini(&errs);
+    return fits ? gw_xstrdup(text) : NULL;
+}
+
 /* The first address of `admin` in a configuration, as written there; secret references too. */
 static int find_in_file(struct ctl *ctl)
 {
@@ -54,11 +72,13 @@ static int find_in_file(struct ctl *ctl)
         conf_errors_fini(&errs);
         return code;
     }
-    struct slice admin = {NULL, 0}, token = {NULL, 0};
+    struct slice admin = {NULL, 0}, token = {NULL, 0}, runtime_dir = {NULL, 0};
     for (uint32_t i = 0; i < entries->n; i++) {
         const struct conf_entry *e = &entries->v[i];
         if (slice_eq_str(e->section, "gateway") && slice_eq_str(e->key, "admin"))
             admin = e->value;
+        if (slice_eq_str(e->section, "gateway") && slice_eq_str(e->key, "runtime_dir"))
+            runtime_dir = e->value;
         if (slice_eq_str(e->section, "admin") && slice_eq_str(e->key, "token"))
             token = e->value;
     }
@@ -73,6 +93,9 @@ static int find_in_file(struct ctl *ctl)
         ctl->url = gw_xstrdup(text);
         if (!ctl->token_file && slice_starts_with(token, SLICE_LIT("file:")))
             ctl->token_file = gw_xstrndup(token.p + 5, token.n - 5);
+    } else {
+        ctl->found_by = "the runtime_dir of the configuration";
+        ctl->socket_path = implied_socket(entries, runtime_dir);
     }
     conf_entries_free(entries);
     conf_errors_fini(&errs);

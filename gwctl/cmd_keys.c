@@ -332,6 +332,11 @@ struct import {
     uint64_t n_ok, n_bad;
 };
 
+static size_t chunk_bytes(const struct import *im)
+{
+    return (size_t)(im->w.at - im->w.base);
+}
+
 static void chunk_begin(struct import *im)
 {
     if (im->body.data)
@@ -432,28 +437,34 @@ static int import_line(struct import *im, struct slice line)
         return CTL_DONE;
     }
     im->lines[im->n++] = im->line;
-    return im->n == IMPORT_CHUNK ? chunk_send(im) : CTL_DONE;
+    return im->n == IMPORT_CHUNK || chunk_bytes(im) > BODY_MAX / 2 ? chunk_send(im) : CTL_DONE;
 }
 
 static int import_file(struct import *im, FILE *f)
 {
-    char *line = gw_xmalloc(LINE_MAX_BYTES);
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
     int rc = CTL_DONE;
     chunk_begin(im);
-    while (rc == CTL_DONE && fgets(line, LINE_MAX_BYTES, f)) {
-        size_t n = strlen(line);
+    while (rc == CTL_DONE && (n = getline(&line, &cap, f)) >= 0) {
         im->line++;
-        if (n && line[n - 1] == '\n')
-            n--;
-        else if (!feof(f))
-            rc = ctl_fail(im->ctl, "%s:%u: longer than %d bytes", im->file, im->line,
-                          LINE_MAX_BYTES - 1);
-        if (rc == CTL_DONE)
-            rc = import_line(im, slice_of(line, n));
+        n -= n > 0 && line[n - 1] == '\n';
+        if (n < LINE_MAX_BYTES) {
+            rc = import_line(im, slice_of(line, (size_t)n));
+            continue;
+        }
+        fprintf(im->ctl->err, "%s:%u: longer than %d bytes\n", im->file, im->line,
+                LINE_MAX_BYTES - 1);
+        im->n_bad++;
     }
+    int err = rc == CTL_DONE && ferror(f) ? errno : 0;
     if (rc == CTL_DONE)
         rc = chunk_send(im);
-    crypto_wipe(line, LINE_MAX_BYTES);
+    if (err && rc == CTL_DONE)
+        rc = ctl_fail(im->ctl, "%s: %s", im->file, strerror(err));
+    if (line)
+        crypto_wipe(line, cap);
     free(line);
     return rc;
 }

@@ -160,8 +160,15 @@ int ctl_ledger(struct ctl *ctl)
     };
     uint64_t limit = UINT64_MAX;
     const char *text = ctl_flag(ctl, "--limit");
-    if (ctl_flag(ctl, "--verify"))
+    if (ctl_flag(ctl, "--verify")) {
+        static const char *const of_lists[] = {"--key", "--model", "--since", "--until", "--limit"};
+        for (size_t i = 0; i < ARRAY_LEN(of_lists); i++)
+            if (ctl_flag(ctl, of_lists[i]))
+                return ctl_usage(ctl, "--verify looks at the whole ledger: no %s", of_lists[i]);
+        if (ctl->format == CTL_CSV)
+            return ctl_usage(ctl, "--csv is for lists; --json is possible here");
         return verify(ctl);
+    }
     if (text && (slice_to_u64(slice_str(text), UINT64_MAX, &limit) < 0 || limit == 0))
         return ctl_usage(ctl, "--limit %s: expected a number above 0", text);
     struct ctl_answer a;

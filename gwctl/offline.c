@@ -11,6 +11,7 @@
 #include "common/report.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -135,12 +136,23 @@ static char *find_state_dir(struct ctl *ctl)
     return dir;
 }
 
+/* LMDB believes what a file says of itself: reading behind the end of one that was cut short (half
+ * a copy, say) is a SIGBUS. */
+static void on_sigbus(int sig)
+{
+    static const char said[] =
+        "gwctl: the state can't be read: a database of it is cut short; restore a backup\n";
+    (void)!write(STDERR_FILENO, said, sizeof(said) - 1);
+    _exit(CTL_REFUSED);
+}
+
 static int read_state(struct ctl *ctl, const char *dir, struct slice path, struct slice query,
                       struct ctl_answer *a, long *status)
 {
     struct stores s = {0};
     struct errbuf e = {0};
     int rc = CTL_DOWN;
+    signal(SIGBUS, on_sigbus);
     if (open_as_owner(&s, dir, &e) < 0) {
         fprintf(ctl->err, "       and its state can't be read: %s\n", e.msg);
     } else {

@@ -180,6 +180,26 @@ def test_the_state_is_read_while_the_daemon_is_down(gateway):
     gateway.gwctl(*nowhere, "--state-dir", str(gateway.state / "none"), "keys", "list", status=3)
 
 
+def test_the_configuration_says_where_the_daemon_is(gateway):
+    """Without an `admin` line that is in its runtime_dir; with errors elsewhere too."""
+    def status():
+        return subprocess.run([build_dir() / "gwctl", "-c", gateway.ini, "status"], capture_output=True, text=True)
+    assert status().returncode == 0, status().stderr
+    gateway.write_raw_ini(gateway.ini.read_text() + "\n[nonsense]\na = b\n")
+    assert status().returncode == 0, status().stderr
+    gateway.write_raw_ini("[gateway]\nlisten = 127.0.0.1:1\nruntime_dir = run\n")
+    assert status().returncode == 0, status().stderr
+
+
+@pytest.mark.parametrize("database", ["config", "state"])
+def test_a_state_that_was_cut_short_is_named(gateway, database):
+    gateway.stop()
+    path = gateway.state / f"{database}.mdb"
+    os.truncate(path, path.stat().st_size // 2 // 4096 * 4096)
+    said = gateway.gwctl("--socket", gateway.state / "no.sock", "--state-dir", gateway.state, "keys", "list", check=False)
+    assert said.returncode in (1, 3) and "can't be read" in said.stderr, said
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
 def test_root_leaves_a_state_behind_that_its_owner_can_open(gateway):
     """A database without its lock file, as after a restore: whoever opens it first makes that file."""

@@ -106,7 +106,8 @@ def test_what_the_ini_declares_belongs_to_the_ini(gateway):
 @pytest.mark.parametrize("words", [
     ["keys", "create"], ["keys", "create", "--name"], ["keys", "nonsense"], ["nonsense"], [],
     ["keys", "create", "--name", "a", "--no-such-option"], ["keys", "show"],
-    ["keys", "create", "--name", "a", "--expires", "yesterday"], ["help", "nonsense"]])
+    ["keys", "create", "--name", "a", "--expires", "yesterday"], ["help", "nonsense"],
+    ["ledger", "--verify", "--csv"], ["ledger", "--verify", "--key", "a"]])
 def test_usage_errors(gateway, words):
     result = gateway.gwctl(*words, status=2)
     assert result.stderr
@@ -130,6 +131,23 @@ def test_every_bad_line_of_an_import_is_named(gateway):
     result = gateway.gwctl("keys", "import", "-", input=lines, status=1)
     assert [line.split(":")[1] for line in result.stderr.splitlines()] == ["1", "3", "4"]
     assert result.stdout == "imported 1, refused 3\n"
+
+
+def test_a_line_that_is_too_long_costs_no_other(gateway):
+    lines = "before sk-before-0123456789\nlong " + "k" * 70000 + "\nbehind sk-behind-0123456789\n"
+    result = gateway.gwctl("keys", "import", "-", input=lines, status=1)
+    assert result.stdout == "imported 2, refused 1\n"
+    assert result.stderr.startswith("-:2: longer than")
+
+
+def test_an_import_of_many_long_lines(gateway):
+    path = write(gateway, "long.jsonl", [
+        {"name": f"key{i}", "key": f"sk-long-0123456789-{i}", "metadata": {"note": "x" * 4000}} for i in range(400)])
+    assert gateway.gwctl("keys", "import", path).stdout == "imported 400, refused 0\n"
+
+
+def test_a_folder_is_no_import(gateway):
+    assert "Is a directory" in gateway.gwctl("keys", "import", gateway.folder, status=1).stderr
 
 
 def test_a_rotated_key_shows_how_long_the_old_one_works(gateway):
