@@ -10,9 +10,12 @@
 #include "common/check.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -101,6 +104,35 @@ void crypto_sha256_parts(const struct slice *parts, size_t count, uint8_t out[CR
     for (size_t i = 0; i < count; i++)
         GW_REQUIRE(EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) == 1);
     GW_REQUIRE(EVP_DigestFinal_ex(ctx, out, NULL) == 1);
+}
+
+/* Asked for the passphrase of an encrypted key: there is none. */
+static int no_passphrase(char *out, int cap, int writing, void *ctx)
+{
+    (void)out, (void)cap, (void)writing, (void)ctx;
+    return -1;
+}
+
+int crypto_rs256_sign(struct slice pem, struct slice text, uint8_t out[CRYPTO_RSA_MAX_BYTES],
+                      size_t *n)
+{
+    enum { RSA_MIN_BITS = 2048 };
+    int rc = -1;
+    (void)begin();
+    BIO *in = pem.n <= INT_MAX ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
+    EVP_PKEY *key = in ? PEM_read_bio_PrivateKey(in, NULL, no_passphrase, NULL) : NULL;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    *n = CRYPTO_RSA_MAX_BYTES;
+    if (key && ctx && EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) >= RSA_MIN_BITS &&
+        EVP_PKEY_get_size(key) <= CRYPTO_RSA_MAX_BYTES &&
+        EVP_DigestSignInit(ctx, NULL, sha256, NULL, key) == 1 &&
+        EVP_DigestSign(ctx, out, n, (const uint8_t *)text.p, text.n) == 1)
+        rc = 0;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    BIO_free(in);
+    ERR_clear_error();
+    return rc;
 }
 
 struct crypto_hash {

@@ -17,6 +17,7 @@ enum {
     CRYPTO_REQUEST_ID_BYTES = 16,
     /* 8-4-4-4-12 hex digits, NUL */
     CRYPTO_REQUEST_ID_TEXT_BYTES = 37,
+    CRYPTO_RSA_MAX_BYTES = 1024, /* a signature by a key of 8192 bits */
 };
 
 /* Aborts only where libcrypto itself is broken. No allocation after a thread's first call. */
@@ -41,6 +42,11 @@ void crypto_random(void *p, size_t n);
 bool crypto_equal(const void *a, const void *b, size_t n);
 /* Overwrites n bytes in a way that the compiler keeps. */
 void crypto_wipe(void *p, size_t n);
+
+/* RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 §8.2; RS256 of RFC 7518 §3.3) by a private key in PEM.
+ * 0 and *n bytes at out, or -1: it is no RSA key, one under 2048 bits, or one that is encrypted. */
+GW_MUSTUSE int crypto_rs256_sign(struct slice pem, struct slice text,
+                                 uint8_t out[CRYPTO_RSA_MAX_BYTES], size_t *n);
 
 /* Lower-case hex of n bytes: 2 n characters and a NUL. */
 void crypto_hex(const void *p, size_t n, char *out);
