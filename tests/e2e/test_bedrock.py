@@ -6,7 +6,7 @@ import urllib.parse
 
 import pytest
 
-from gateway import MODEL
+from gateway import KEY, MODEL
 from waiting import wait_until
 
 # A model's name as Bedrock writes them: the colon is encoded in the path, and encoded again in what is signed.
@@ -88,3 +88,20 @@ def test_what_a_native_caller_says_goes_byte_for_byte(make_bedrock, mock):
     answer = gateway.call("POST", f"/model/{MODEL}/converse", body)
     assert answer.status == 200, answer
     assert mock.last_request().body == body
+
+
+@pytest.mark.parametrize("path, body", [("/v1/chat/completions", {**ASKED, "stream": True}),
+                                        (f"/model/{MODEL}/converse-stream", SAID)])
+def test_a_corrupt_frame_ends_the_stream(make_bedrock, mock, path, body):
+    """Nobody can tell where the next frame begins."""
+    gateway = make_bedrock("AKIDMOCK", "secret-of-AKIDMOCK")
+    with gateway.connect() as connection:
+        connection.request("POST", path, [("Authorization", f"Bearer {KEY}"), ("Content-Type", "application/json"),
+                                          ("x-mock", "hold=e1,body=suffix")], json.dumps(body).encode())
+        head = connection.read_stream_head()
+        assert head.status == 200
+        mock.release()
+        data = connection.read_to_end()
+    assert b"[DONE]" not in data and b"messageStop" not in data
+    assert b'"error"' in data or b":exception-type" in data
+    assert not data.endswith(b"0\r\n\r\n"), "a broken stream ended as if all were well"
