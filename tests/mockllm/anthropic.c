@@ -46,6 +46,17 @@ static bool refuse(struct error *err, const char *fmt, ...)
     return false;
 }
 
+/* What version 2026-10-21 no longer takes
+ * (https://platform.claude.com/docs/en/api/migration-2026-10-21). */
+static bool check_latest(struct slice body, struct error *err)
+{
+    static const char *const removed[] = {"temperature", "top_p", "top_k"};
+    for (size_t i = 0; i < ARRAY_LEN(removed); i++)
+        if (json_get(body, removed[i]).p != NULL)
+            return refuse(err, "%s: Extra inputs are not permitted", removed[i]);
+    return true;
+}
+
 static bool read_body(struct call *call, bool counting, struct error *err)
 {
     struct slice body = call->req->body, version = http_header(call->req, "anthropic-version");
@@ -54,9 +65,8 @@ static bool read_body(struct call *call, bool counting, struct error *err)
     bool started = false;
     if (version.len == 0)
         return refuse(err, "anthropic-version: header is required");
-    /* The last one is what Anthropic's client for JavaScript sends since 1.12. */
-    if (!slice_is(version, "2023-06-01") && !slice_is(version, "2023-01-01") &&
-        !slice_is(version, "2026-10-21"))
+    bool latest = slice_is(version, "2026-10-21");
+    if (!latest && !slice_is(version, "2023-06-01"))
         return refuse(err, "anthropic-version: \"" SLICE_FMT "\" is not a valid version",
                       SLICE_ARG(version));
     json_init(&j, body);
@@ -66,7 +76,8 @@ static bool read_body(struct call *call, bool counting, struct error *err)
     if (!json_finish(&j))
         return refuse(err, "The request body is not valid JSON: %s at byte %zu", j.error,
                       json_offset(&j));
-    if (!anthropic_check(slice_trim(body), counting, err))
+    if (!anthropic_check(slice_trim(body), counting, err) ||
+        (latest && !check_latest(slice_trim(body), err)))
         return false;
     for (int i = 0; i < M_COUNT; i++)
         call->members[i] = json_get(slice_trim(body), member_names[i]);

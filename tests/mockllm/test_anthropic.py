@@ -88,6 +88,9 @@ def test_refuses(mock, members, message):
 def test_headers(mock):
     status, body = ask(mock, headers=HEADERS[:1])
     assert (status, body["error"]["message"]) == (400, "anthropic-version: header is required")
+    assert ask(mock, headers=(HEADERS[0], "anthropic-version: 2026-10-21"))[0] == 200
+    status, body = ask(mock, headers=(HEADERS[0], "anthropic-version: 2026-10-21"), temperature=1)
+    assert (status, body["error"]["message"]) == (400, "temperature: Extra inputs are not permitted")
     status, body = ask(mock, headers=("x-api-key: no", HEADERS[1]))
     assert (status, body["error"]) == (401, {"type": "authentication_error", "message": "invalid x-api-key"})
 
