@@ -497,7 +497,7 @@ size_t log_pending(void)
 
 /* ---- opening ---- */
 
-/* A description of our own for the same object: O_NONBLOCK and O_APPEND then bind nobody else. */
+/* A description of our own for the same object: O_NONBLOCK then binds nobody else. */
 static int open_again(int fd, int flags)
 {
     char path[32];
@@ -514,8 +514,12 @@ static int prepare(int fd, enum sink_kind *kind, struct errbuf *e)
     if (S_ISSOCK(st.st_mode)) {
         *kind = SINK_STREAM;
     } else if (S_ISREG(st.st_mode)) {
+        /* Of all who write through this description: a shell's `>` gives us one without it, and
+         * whoever shares that (the shell, our own stderr) would write over lines. */
+        int flags = fcntl(fd, F_GETFL);
         *kind = SINK_FILE;
-        own = open_again(fd, O_APPEND);
+        if (flags < 0 || fcntl(fd, F_SETFL, flags | O_APPEND) < 0)
+            return err_set_errno(e, "log descriptor %d", fd);
     } else {
         *kind = SINK_PIPE;
         own = open_again(fd, O_NONBLOCK);

@@ -318,6 +318,24 @@ static void reopens_after_rotation(void **state)
     assert_int_equal(unlink(moved), 0);
 }
 
+/* `gatewayd >log 2>&1`: the shell, and what goes to stderr itself, write there too. */
+static void shares_a_redirected_stderr(void **state)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(log_open(fd, LOG_TO_STDERR, LOG_FORMAT_TEXT, LOG_LEVEL_INFO, NULL), 0);
+    log_info("first");
+    log_flush();
+    assert_int_equal(write(fd, "of the shell\n", 13), 13);
+    log_info("second");
+    log_flush();
+    close(fd);
+    char *text = read_file();
+    char *first = strstr(text, ": first\n"), *shell = strstr(text, "\nof the shell\n"),
+         *second = strstr(text, ": second\n");
+    if (!first || !shell || !second || first > shell || shell > second)
+        fail_msg("%s", text);
+}
+
 static void keeps_lines_of_processes_apart(void **state)
 {
     enum { CHILDREN = 4, LINES = 500, BYTES = 5000 };
@@ -374,6 +392,7 @@ int main(void)
         TEST(never_waits_for_a_stream_socket),
         TEST(counts_a_line_that_is_too_long),
         TEST(reopens_after_rotation),
+        TEST(shares_a_redirected_stderr),
         TEST(keeps_lines_of_processes_apart),
         TEST(refuses_a_sink_and_keeps_the_old_one),
     };
