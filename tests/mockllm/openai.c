@@ -4,9 +4,7 @@
  * Formats: https://platform.openai.com/docs/api-reference (chat/object, chat/streaming,
  * completions/object, embeddings/object, models/list) and its guide to error codes.
  */
-#include "tests/mockllm/dialect.h"
-#include "tests/mockllm/json.h"
-#include "tests/mockllm/sample.h"
+#include "tests/mockllm/openai.h"
 
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -39,13 +37,11 @@ static const char *const member_names[M_COUNT] = {
     "dimensions", "encoding_format",
 };
 
-#define CREATED "1700000000"
+#define CREATED OPENAI_CREATED
 
 /* ---- reading ---- */
 
-static bool refuse(struct error *err, int status, const char *code, const char *param,
-                   const char *fmt, ...) CHECKED_FMT(5);
-static bool refuse(struct error *err, int status, const char *code, const char *param,
+bool openai_refuse(struct error *err, int status, const char *code, const char *param,
                    const char *fmt, ...)
 {
     va_list ap;
@@ -59,7 +55,7 @@ static bool refuse(struct error *err, int status, const char *code, const char *
     return false;
 }
 
-static bool read_members(struct call *call, struct error *err)
+bool openai_read_members(struct call *call, const char *const *names, int n, struct error *err)
 {
     struct json j;
     struct slice key, value;
@@ -67,31 +63,32 @@ static bool read_members(struct call *call, struct error *err)
     json_init(&j, call->req->body);
     json_enter(&j, '{');
     while (j.error == NULL && json_next_member(&j, &started, &key, &value)) {
-        for (int i = 0; i < M_COUNT; i++) {
-            if (!slice_is(key, member_names[i]))
+        for (int i = 0; i < n; i++) {
+            if (!slice_is(key, names[i]))
                 continue;
             if (call->members[i].p != NULL)
-                return refuse(err, 400, "duplicate_member", member_names[i], "'%s' is given twice.",
-                              member_names[i]);
+                return openai_refuse(err, 400, "duplicate_member", names[i], "'%s' is given twice.",
+                                     names[i]);
             call->members[i] = value;
             break;
         }
     }
     if (!json_finish(&j))
-        return refuse(err, 400, NULL, NULL,
-                      "We could not parse the JSON body of your request: %s at byte %zu.", j.error,
-                      json_offset(&j));
+        return openai_refuse(err, 400, NULL, NULL,
+                             "We could not parse the JSON body of your request: %s at byte %zu.",
+                             j.error, json_offset(&j));
+    if (!json_is_string(call->members[0]))
+        return openai_refuse(err, 400, NULL, NULL, "you must provide a model parameter");
+    json_decode(call->members[0], &call->model);
     return true;
 }
 
-static bool read_bool(struct call *call, int member, bool *out, struct error *err)
+bool openai_read_bool(struct slice v, const char *name, bool *out, struct error *err)
 {
-    struct slice v = call->members[member];
     *out = slice_is(v, "true");
     if (v.p == NULL || *out || slice_is(v, "false") || slice_is(v, "null"))
         return true;
-    return refuse(err, 400, "invalid_type", member_names[member], "'%s' must be a boolean.",
-                  member_names[member]);
+    return openai_refuse(err, 400, "invalid_type", name, "'%s' must be a boolean.", name);
 }
 
 static bool read_int(struct call *call, int member, int64_t min, int64_t max, int64_t *out,
@@ -102,9 +99,9 @@ static bool read_int(struct call *call, int member, int64_t min, int64_t max, in
         return true;
     if (slice_to_int(v, out) && *out >= min && *out <= max)
         return true;
-    return refuse(err, 400, "invalid_value", member_names[member],
-                  "'%s' must be an integer from %" PRId64 " to %" PRId64 ".", member_names[member],
-                  min, max);
+    return openai_refuse(err, 400, "invalid_value", member_names[member],
+                         "'%s' must be an integer from %" PRId64 " to %" PRId64 ".",
+                         member_names[member], min, max);
 }
 
 static bool need(struct call *call, int member, char open, struct error *err)
@@ -112,29 +109,26 @@ static bool need(struct call *call, int member, char open, struct error *err)
     struct slice v = call->members[member];
     if (v.len > 2 && (open == '*' || v.p[0] == open))
         return true;
-    return refuse(err, 400, "missing_required_parameter", member_names[member],
-                  "Missing required parameter: '%s'.", member_names[member]);
+    return openai_refuse(err, 400, "missing_required_parameter", member_names[member],
+                         "Missing required parameter: '%s'.", member_names[member]);
 }
 
 static bool read_common(struct call *call, int prompt, struct error *err)
 {
-    if (!read_members(call, err))
+    if (!openai_read_members(call, member_names, M_COUNT, err))
         return false;
-    if (!json_is_string(call->members[M_MODEL]))
-        return refuse(err, 400, NULL, NULL, "you must provide a model parameter");
-    json_decode(call->members[M_MODEL], &call->model);
     /* A token is at least a byte; a quarter of the bytes is about what English text costs. */
     call->prompt_tokens = (int64_t)(call->members[prompt].len + 3) / 4;
     call->n = 1;
     if (!read_int(call, M_N, 1, 128, &call->n, err) ||
-        !read_bool(call, M_STREAM, &call->stream, err))
+        !openai_read_bool(call->members[M_STREAM], "stream", &call->stream, err))
         return false;
     struct slice options = call->members[M_STREAM_OPTIONS];
     if (options.p != NULL && !slice_is(options, "null")) {
         if (!call->stream)
-            return refuse(err, 400, NULL, "stream_options",
-                          "The 'stream_options' parameter is only allowed when 'stream' is "
-                          "enabled.");
+            return openai_refuse(err, 400, NULL, "stream_options",
+                                 "The 'stream_options' parameter is only allowed when 'stream' is "
+                                 "enabled.");
         call->include_usage = slice_is(json_get(options, "include_usage"), "true");
     }
     return true;
@@ -152,7 +146,8 @@ static bool is_echo(const struct call *call)
 
 static bool read_chat(struct call *call, struct error *err)
 {
-    if (!read_common(call, M_MESSAGES, err) || !need(call, M_MESSAGES, '[', err))
+    if (!read_common(call, M_MESSAGES, err) || !need(call, M_MESSAGES, '[', err) ||
+        !openai_check_chat(call->req->body, err))
         return false;
     call->from_content = is_echo(call) || has(call, M_TOOLS) || has(call, M_RESPONSE_FORMAT) ||
                          has(call, M_MAX_TOKENS) || has(call, M_MAX_COMPLETION_TOKENS);
@@ -182,240 +177,119 @@ static bool read_nothing(struct call *call, struct error *err)
 
 /* ---- what is answered ---- */
 
-enum content { CONTENT_TEXT, CONTENT_TOOL };
-
-/* The raw text of an answer's JSON string, cut into tokens. */
-struct tokens {
-    enum content content;
-    struct bytes raw;
-    size_t *ends;
-    size_t n, cap;
-    const char *finish;
-    struct bytes tool; /* raw name */
-};
-
-static void end_token(struct tokens *t)
-{
-    if (t->n == t->cap) {
-        t->cap = t->cap > 0 ? t->cap * 2 : 64;
-        t->ends = xrealloc(t->ends, t->cap * sizeof *t->ends);
-    }
-    t->ends[t->n++] = t->raw.len;
-}
-
-static struct slice token(const struct tokens *t, size_t i)
-{
-    size_t from = i > 0 ? t->ends[i - 1] : 0;
-    return (struct slice){t->raw.p + from, t->ends[i] - from};
-}
-
-static void tokens_fini(struct tokens *t)
-{
-    bytes_fini(&t->raw);
-    bytes_fini(&t->tool);
-    free(t->ends);
-}
-
-static void add_words(struct tokens *t, const struct script *s)
-{
-    int64_t size = s->size > 0 && s->tokens > 0 ? s->size / s->tokens : s->token_size;
-    for (int64_t i = 0; i < s->tokens; i++) {
-        if (i == 0 && s->tokens > 0 && s->size > 0)
-            sample_token(&t->raw, i, size + s->size % s->tokens);
-        else
-            sample_token(&t->raw, i, size);
-        end_token(t);
-    }
-}
-
-static void add_raw(struct tokens *t, struct slice raw)
-{
-    while (raw.len > 0) {
-        size_t n = json_safe_prefix(raw, 16);
-        bytes_add(&t->raw, raw.p, n);
-        end_token(t);
-        raw.p += n;
-        raw.len -= n;
-    }
-}
-
-/* Valid JSON as the raw text of a string. */
-static void add_quoted(struct tokens *t, struct slice json)
-{
-    struct bytes raw = {0};
-    for (size_t i = 0; i < json.len; i++) {
-        if (json.p[i] == '"' || json.p[i] == '\\')
-            bytes_adds(&raw, "\\");
-        bytes_add(&raw, &json.p[i], 1);
-    }
-    add_raw(t, bytes_slice(&raw));
-    bytes_fini(&raw);
-}
-
-static struct slice last_element(struct slice array)
-{
-    struct json j;
-    struct slice v, last = {NULL, 0};
-    bool started = false;
-    json_init(&j, array);
-    if (json_enter(&j, '['))
-        while (json_next_element(&j, &started, &v))
-            last = v;
-    return last;
-}
-
-/* A message's text: its content, or the text of the last part that has one. */
-static struct slice message_text(struct slice message)
-{
-    struct slice content = json_get(message, "content");
-    if (content.len > 0 && content.p[0] == '[')
-        content = json_get(last_element(content), "text");
-    return json_is_string(content) ? json_inner(content) : SLICE("");
-}
-
-static void add_tool_call(struct tokens *t, struct slice tools)
-{
-    struct json j;
-    struct slice tool = {NULL, 0};
-    bool started = false;
-    json_init(&j, tools);
-    if (json_enter(&j, '['))
-        json_next_element(&j, &started, &tool);
-    struct slice function = json_get(tool, "function"), name = json_get(function, "name");
-    struct bytes arguments = {0};
-    sample_instance(&arguments, json_get(function, "parameters"));
-    t->content = CONTENT_TOOL;
-    t->finish = "tool_calls";
-    bytes_add_slice(&t->tool, json_is_string(name) ? json_inner(name) : SLICE("nameless"));
-    add_quoted(t, bytes_slice(&arguments));
-    bytes_fini(&arguments);
-}
-
-static bool wants_tool(const struct call *call, struct slice last)
-{
-    struct slice choice = call->members[M_TOOL_CHOICE];
-    if (!has(call, M_TOOLS) || slice_is(choice, "\"none\"") ||
-        slice_is(json_get(last, "role"), "\"tool\""))
-        return false;
-    bool forced = slice_is(choice, "\"required\"") || (choice.len > 0 && choice.p[0] == '{');
-    return forced || (call->model.len >= 10 && memcmp(call->model.p, "mock-tools", 10) == 0);
-}
-
-static void limit_tokens(struct tokens *t, const struct call *call)
+static int64_t max_tokens(const struct call *call)
 {
     int64_t max = INT64_MAX, v;
     if (slice_to_int(call->members[M_MAX_TOKENS], &v) && v >= 0)
         max = v;
     if (slice_to_int(call->members[M_MAX_COMPLETION_TOKENS], &v) && v >= 0)
         max = v;
-    if ((int64_t)t->n > max) {
-        t->n = (size_t)max;
-        t->finish = "length";
-    }
-    t->raw.len = t->n > 0 ? t->ends[t->n - 1] : 0;
+    return max;
 }
 
-static void choose_chat(struct tokens *t, const struct call *call, const struct script *s)
+static void choose_chat(struct openai_content *c, const struct call *call, const struct script *s)
 {
-    struct slice last = call->from_content ? last_element(call->members[M_MESSAGES]) : SLICE("");
-    struct slice format = json_get(call->members[M_RESPONSE_FORMAT], "type");
-    *t = (struct tokens){.finish = "stop"};
-    if (wants_tool(call, last)) {
-        add_tool_call(t, call->members[M_TOOLS]);
-    } else if (slice_is(format, "\"json_schema\"")) {
-        struct bytes instance = {0};
-        struct slice schema = json_get(call->members[M_RESPONSE_FORMAT], "json_schema");
-        sample_instance(&instance, json_get(schema, "schema"));
-        add_quoted(t, bytes_slice(&instance));
-        bytes_fini(&instance);
-    } else if (slice_is(format, "\"json_object\"")) {
-        add_raw(t, SLICE("{\\\"answer\\\":\\\"mock\\\"}"));
-    } else if (is_echo(call)) {
-        add_raw(t, message_text(last));
-    } else {
-        add_words(t, s);
-    }
-    limit_tokens(t, call);
-    if (s->finish[0] != '\0')
-        t->finish = s->finish;
+    struct slice last =
+        call->from_content ? openai_last_element(call->members[M_MESSAGES]) : SLICE("");
+    struct slice format = call->members[M_RESPONSE_FORMAT], type = json_get(format, "type");
+    struct openai_ask ask = {
+        .echo = is_echo(call),
+        .tools_by_name = call->model.len >= 10 && memcmp(call->model.p, "mock-tools", 10) == 0,
+        .said = openai_message_text(last),
+        .after_result = slice_is(json_get(last, "role"), "\"tool\""),
+        .tools = call->members[M_TOOLS],
+        .tool_choice = call->members[M_TOOL_CHOICE],
+        .json_object = slice_is(type, "\"json_object\""),
+        .max_tokens = max_tokens(call),
+    };
+    if (slice_is(type, "\"json_schema\""))
+        ask.schema = json_get(json_get(format, "json_schema"), "schema");
+    openai_choose(c, &ask, s);
 }
 
-static void choose_completion(struct tokens *t, const struct call *call, const struct script *s)
+static void choose_completion(struct openai_content *c, const struct call *call,
+                              const struct script *s)
 {
     struct slice prompt = call->members[M_PROMPT];
-    *t = (struct tokens){.finish = s->finish[0] != '\0' ? s->finish : "stop"};
-    if (is_echo(call))
-        add_raw(t, json_is_string(prompt) ? json_inner(prompt) : SLICE(""));
-    else
-        add_words(t, s);
-    limit_tokens(t, call);
+    struct script plain = *s;
+    struct openai_ask ask = {.echo = is_echo(call),
+                             .said = json_is_string(prompt) ? json_inner(prompt) : SLICE(""),
+                             .max_tokens = max_tokens(call)};
+    plain.tools = plain.reason = plain.refusal = plain.empty = 0;
+    openai_choose(c, &ask, &plain);
 }
 
 /* ---- usage ---- */
 
-struct figures {
-    int64_t prompt, completion, cached, reasoning;
-};
-
-static struct figures figures_of(const struct call *call, const struct script *s, size_t tokens)
+struct openai_figures openai_figures_of(const struct call *call, const struct script *s,
+                                        int64_t tokens)
 {
-    return (struct figures){
+    return (struct openai_figures){
         .prompt = s->prompt != INT64_MIN ? s->prompt : call->prompt_tokens,
-        .completion = s->completion != INT64_MIN ? s->completion : (int64_t)tokens * call->n,
+        .completion = s->completion != INT64_MIN ? s->completion : tokens * call->n,
         .cached = s->cached,
-        .reasoning = s->reasoning,
+        .cache_write = s->cache_write,
+        .reasoning = s->reasoning != 0 ? s->reasoning : s->reason,
     };
 }
 
-static void add_usage(struct bytes *out, const struct script *s, struct figures f)
+void openai_add_usage(struct bytes *out, const struct script *s, struct openai_figures f,
+                      bool responses)
 {
+    const char *in = responses ? "input" : "prompt", *of = responses ? "output" : "completion";
     switch (s->usage) {
     case USAGE_NULL:
         bytes_adds(out, "null");
         return;
     case USAGE_HUGE:
-        bytes_adds(out, "{\"prompt_tokens\":99999999999999999999,\"completion_tokens\":"
-                        "99999999999999999999,\"total_tokens\":1e300}");
+        bytes_addf(out,
+                   "{\"%s_tokens\":99999999999999999999,\"%s_tokens\":99999999999999999999,"
+                   "\"total_tokens\":1e300}",
+                   in, of);
         return;
     case USAGE_FRACTION:
-        bytes_adds(out, "{\"prompt_tokens\":1.5,\"completion_tokens\":2.25,\"total_tokens\":3.75}");
+        bytes_addf(out, "{\"%s_tokens\":1.5,\"%s_tokens\":2.25,\"total_tokens\":3.75}", in, of);
         return;
     case USAGE_STRING:
-        bytes_addf(out, "{\"prompt_tokens\":\"%" PRId64 "\",\"completion_tokens\":\"%" PRId64 "\"}",
-                   f.prompt, f.completion);
+        bytes_addf(out, "{\"%s_tokens\":\"%" PRId64 "\",\"%s_tokens\":\"%" PRId64 "\"}", in,
+                   f.prompt, of, f.completion);
         return;
     case USAGE_PARTIAL:
-        bytes_addf(out, "{\"prompt_tokens\":%" PRId64 "}", f.prompt);
+        bytes_addf(out, "{\"%s_tokens\":%" PRId64 "}", in, f.prompt);
         return;
     case USAGE_ZERO:
-        f = (struct figures){0};
+        f = (struct openai_figures){0};
         break;
     case USAGE_NEGATIVE:
-        f = (struct figures){-f.prompt - 1, -f.completion - 1, -1, -1};
+        f = (struct openai_figures){-f.prompt - 1, -f.completion - 1, -1, 0, -1};
         break;
     default:
         break;
     }
     bytes_addf(out,
-               "{\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64
-               ",\"total_tokens\":%" PRId64 ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRId64
-               ",\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":%" PRId64
-               ",\"audio_tokens\":0,\"accepted_prediction_tokens\":0,"
-               "\"rejected_prediction_tokens\":0}}",
-               f.prompt, f.completion, f.prompt + f.completion, f.cached, f.reasoning);
+               "{\"%s_tokens\":%" PRId64 ",\"%s_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64
+               ",\"%s_tokens_details\":{\"cached_tokens\":%" PRId64,
+               in, f.prompt, of, f.completion, f.prompt + f.completion, in, f.cached);
+    if (responses || f.cache_write != 0)
+        bytes_addf(out, ",\"cache_write_tokens\":%" PRId64, f.cache_write);
+    bytes_addf(out, "%s},\"%s_tokens_details\":{\"reasoning_tokens\":%" PRId64 "%s}}",
+               responses ? "" : ",\"audio_tokens\":0", of, f.reasoning,
+               responses ? ""
+                         : ",\"audio_tokens\":0,\"accepted_prediction_tokens\":0,"
+                           "\"rejected_prediction_tokens\":0");
 }
 
-static void add_whole_usage(struct bytes *out, const struct script *s, struct figures f)
+static void add_whole_usage(struct bytes *out, const struct script *s, struct openai_figures f)
 {
     if (s->usage == USAGE_ABSENT)
         return;
     bytes_adds(out, ",\"usage\":");
-    add_usage(out, s, f);
+    openai_add_usage(out, s, f, false);
 }
 
 /* ---- whole answers ---- */
 
-static void add_model(struct bytes *out, const struct call *call, const struct script *s)
+void openai_add_model(struct bytes *out, const struct call *call, const struct script *s)
 {
     bytes_adds(out, "\"model\":");
     if (s->reply_model[0] != '\0')
@@ -424,46 +298,95 @@ static void add_model(struct bytes *out, const struct call *call, const struct s
         bytes_add_json(out, bytes_slice(&call->model));
 }
 
-static void add_message(struct bytes *out, const struct tokens *t)
+static const struct openai_block *find_block(const struct openai_content *c,
+                                             enum openai_block_kind kind)
 {
-    if (t->content == CONTENT_TEXT) {
-        bytes_adds(out, "{\"role\":\"assistant\",\"content\":\"");
-        bytes_add_slice(out, bytes_slice(&t->raw));
-        bytes_adds(out, "\",\"refusal\":null,\"annotations\":[]}");
-        return;
-    }
-    bytes_adds(out, "{\"role\":\"assistant\",\"content\":null,\"refusal\":null,\"tool_calls\":"
-                    "[{\"id\":\"call_mock\",\"type\":\"function\",\"function\":{\"name\":\"");
-    bytes_add_slice(out, bytes_slice(&t->tool));
-    bytes_adds(out, "\",\"arguments\":\"");
-    bytes_add_slice(out, bytes_slice(&t->raw));
-    bytes_adds(out, "\"}}]}");
+    for (size_t i = 0; i < c->n; i++)
+        if (c->blocks[i].kind == kind)
+            return &c->blocks[i];
+    return NULL;
 }
 
-static void write_whole(const struct call *call, const struct script *s, const struct tokens *t,
-                        bool chat, struct reply *out)
+static void add_quoted_block(struct bytes *out, const struct openai_block *b)
+{
+    bytes_addf(out, "\"" SLICE_FMT "\"", SLICE_ARG(bytes_slice(&b->raw)));
+}
+
+static void add_annotations(struct bytes *out, int64_t n)
+{
+    bytes_adds(out, "\"annotations\":[");
+    for (int64_t i = 0; i < n; i++)
+        bytes_addf(out,
+                   "%s{\"type\":\"url_citation\",\"url_citation\":{\"start_index\":%" PRId64
+                   ",\"end_index\":%" PRId64 ",\"url\":\"https://mock.test/%" PRId64
+                   "\",\"title\":\"Mock %" PRId64 "\"}}",
+                   i > 0 ? "," : "", i, i + 1, i, i);
+    bytes_adds(out, "]");
+}
+
+static void add_message(struct bytes *out, const struct openai_content *c)
+{
+    const struct openai_block *text = find_block(c, OPENAI_TEXT), *b;
+    bool calls = find_block(c, OPENAI_CALL) != NULL;
+    bytes_adds(out, "{\"role\":\"assistant\",\"content\":");
+    if (text != NULL)
+        add_quoted_block(out, text);
+    else
+        bytes_adds(out, calls || find_block(c, OPENAI_REFUSAL) != NULL ? "null" : "\"\"");
+    bytes_adds(out, ",\"refusal\":");
+    if ((b = find_block(c, OPENAI_REFUSAL)) != NULL)
+        add_quoted_block(out, b);
+    else
+        bytes_adds(out, "null");
+    if (!calls) {
+        bytes_adds(out, ",");
+        add_annotations(out, c->cite);
+    }
+    if ((b = find_block(c, OPENAI_REASONING)) != NULL) {
+        bytes_adds(out, ",\"reasoning_content\":");
+        add_quoted_block(out, b);
+        bytes_addf(out,
+                   ",\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"" SLICE_FMT
+                   "\",\"signature\":\"" SLICE_FMT "\",\"index\":0}]",
+                   SLICE_ARG(bytes_slice(&b->raw)), SLICE_ARG(bytes_slice(&b->signature)));
+    }
+    const char *comma = ",\"tool_calls\":[";
+    for (size_t i = 0; i < c->n; i++) {
+        b = &c->blocks[i];
+        if (b->kind != OPENAI_CALL)
+            continue;
+        bytes_addf(out,
+                   "%s{\"id\":\"%s\",\"type\":\"function\",\"function\":{\"name\":\"" SLICE_FMT
+                   "\",\"arguments\":\"" SLICE_FMT "\"}}",
+                   comma, b->id, SLICE_ARG(bytes_slice(&b->name)), SLICE_ARG(bytes_slice(&b->raw)));
+        comma = ",";
+    }
+    bytes_adds(out, calls ? "]}" : "}");
+}
+
+static void write_whole(const struct call *call, const struct script *s,
+                        const struct openai_content *c, bool chat, struct reply *out)
 {
     struct bytes *b = &out->text;
+    const struct openai_block *text = find_block(c, OPENAI_TEXT);
     bytes_adds(
         b, chat ? "{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion\",\"created\":" CREATED
                   ","
                 : "{\"id\":\"cmpl-mock\",\"object\":\"text_completion\",\"created\":" CREATED ",");
-    add_model(b, call, s);
+    openai_add_model(b, call, s);
     bytes_adds(b, ",\"choices\":[");
     for (int64_t i = 0; i < call->n; i++) {
         bytes_addf(b, "%s{\"index\":%" PRId64 ",", i > 0 ? "," : "", i);
         if (chat) {
             bytes_adds(b, "\"message\":");
-            add_message(b, t);
+            add_message(b, c);
         } else {
-            bytes_adds(b, "\"text\":\"");
-            bytes_add_slice(b, bytes_slice(&t->raw));
-            bytes_adds(b, "\"");
+            bytes_addf(b, "\"text\":\"" SLICE_FMT "\"", SLICE_ARG(bytes_slice(&text->raw)));
         }
-        bytes_addf(b, ",\"logprobs\":null,\"finish_reason\":\"%s\"}", t->finish);
+        bytes_addf(b, ",\"logprobs\":null,\"finish_reason\":\"%s\"}", c->finish);
     }
     bytes_adds(b, "]");
-    add_whole_usage(b, s, figures_of(call, s, t->n));
+    add_whole_usage(b, s, openai_figures_of(call, s, c->tokens));
     bytes_adds(b, chat ? ",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_mock\"}" : "}");
     reply_end_piece(out, PIECE_WHOLE, (uint32_t)(out->completion_tokens));
 }
@@ -473,11 +396,12 @@ static void write_whole(const struct call *call, const struct script *s, const s
 struct stream {
     const struct call *call;
     const struct script *s;
-    const struct tokens *t;
+    const struct openai_content *c;
     struct reply *out;
     bool chat;
-    struct figures total;
+    struct openai_figures total;
     int64_t sent; /* completion tokens so far */
+    int64_t events;
 };
 
 static void begin_event(struct stream *st)
@@ -487,7 +411,7 @@ static void begin_event(struct stream *st)
                              "\"created\":" CREATED ","
                            : "data: {\"id\":\"cmpl-mock\",\"object\":\"text_completion\","
                              "\"created\":" CREATED ",");
-    add_model(b, st->call, st->s);
+    openai_add_model(b, st->call, st->s);
     bytes_adds(b, st->chat ? ",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_mock\","
                              "\"choices\":["
                            : ",\"choices\":[");
@@ -498,7 +422,7 @@ static void begin_event(struct stream *st)
 static void add_event_usage(struct stream *st, bool first, bool last)
 {
     struct bytes *b = &st->out->text;
-    struct figures f = st->total;
+    struct openai_figures f = st->total;
     enum usage u = st->s->usage;
     if (u == USAGE_EVERY)
         f.completion = st->sent;
@@ -507,7 +431,7 @@ static void add_event_usage(struct stream *st, bool first, bool last)
     if (u == USAGE_EVERY || u == USAGE_DECREASING || (u == USAGE_FIRST && first) ||
         (u == USAGE_LAST && last)) {
         bytes_adds(b, ",\"usage\":");
-        add_usage(b, st->s, f);
+        openai_add_usage(b, st->s, f, false);
     } else if (st->call->include_usage && u != USAGE_ABSENT) {
         bytes_adds(b, ",\"usage\":null");
     }
@@ -519,44 +443,82 @@ static void end_event(struct stream *st, uint32_t tokens)
     reply_end_piece(st->out, PIECE_EVENT, tokens);
 }
 
-static void add_delta(struct stream *st, int64_t index, struct slice text, bool first)
+/* The members of a delta that carries a piece of a block; `nth` counts the calls before it. */
+static void add_piece(struct bytes *b, const struct openai_block *block, struct slice text,
+                      bool first, int nth)
+{
+    switch (block->kind) {
+    case OPENAI_TEXT:
+        bytes_addf(b, "\"content\":\"" SLICE_FMT "\"", SLICE_ARG(text));
+        break;
+    case OPENAI_REFUSAL:
+        bytes_addf(b, "\"refusal\":\"" SLICE_FMT "\"", SLICE_ARG(text));
+        break;
+    case OPENAI_REASONING:
+        bytes_addf(b,
+                   "\"reasoning_content\":\"" SLICE_FMT
+                   "\",\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"" SLICE_FMT
+                   "\",\"index\":0}]",
+                   SLICE_ARG(text), SLICE_ARG(text));
+        break;
+    case OPENAI_CALL:
+        bytes_addf(b, "\"tool_calls\":[{\"index\":%d,", nth);
+        if (first)
+            bytes_addf(b,
+                       "\"id\":\"%s\",\"type\":\"function\",\"function\":{\"name\":\"" SLICE_FMT
+                       "\",\"arguments\":\"",
+                       block->id, SLICE_ARG(bytes_slice(&block->name)));
+        else
+            bytes_adds(b, "\"function\":{\"arguments\":\"");
+        bytes_addf(b, SLICE_FMT "\"}}]", SLICE_ARG(text));
+        break;
+    }
+}
+
+/* role is true in the first delta of a choice. */
+static void add_delta(struct stream *st, int64_t index, const struct openai_block *block, size_t i,
+                      bool role, int nth)
 {
     struct bytes *b = &st->out->text;
+    struct slice text = openai_token(block, i);
     bytes_addf(b, "{\"index\":%" PRId64 ",", index);
-    if (!st->chat)
-        bytes_adds(b, "\"text\":\"");
-    else if (st->t->content == CONTENT_TEXT)
-        bytes_adds(b, first ? "\"delta\":{\"role\":\"assistant\",\"refusal\":null,\"content\":\""
-                            : "\"delta\":{\"content\":\"");
-    else if (first)
-        bytes_addf(
-            b,
-            "\"delta\":{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"index\":0,"
-            "\"id\":\"call_mock\",\"type\":\"function\",\"function\":{\"name\":\"" SLICE_FMT
-            "\",\"arguments\":\"",
-            SLICE_ARG(bytes_slice(&st->t->tool)));
-    else
-        bytes_adds(b, "\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"");
-    bytes_add_slice(b, text);
-    if (st->chat)
-        bytes_adds(b, st->t->content == CONTENT_TEXT ? "\"}" : "\"}}]}");
-    else
-        bytes_adds(b, "\"");
+    if (!st->chat) {
+        bytes_addf(b, "\"text\":\"" SLICE_FMT "\"", SLICE_ARG(text));
+    } else {
+        bytes_adds(b, "\"delta\":{");
+        if (role)
+            bytes_adds(b, block->kind == OPENAI_TEXT ? "\"role\":\"assistant\",\"refusal\":null,"
+                                                     : "\"role\":\"assistant\",\"content\":null,");
+        add_piece(b, block, text, i == 0, nth);
+        bytes_adds(b, "}");
+    }
     bytes_adds(b, ",\"logprobs\":null,\"finish_reason\":null}]");
+}
+
+/* A delta of its own, which carries no token. */
+static void add_bare(struct stream *st, int64_t index, struct slice members)
+{
+    begin_event(st);
+    bytes_addf(&st->out->text,
+               "{\"index\":%" PRId64 ",\"delta\":{" SLICE_FMT
+               "},\"logprobs\":null,\"finish_reason\":null}]",
+               index, SLICE_ARG(members));
+    add_event_usage(st, false, false);
+    end_event(st, 0);
 }
 
 static void add_finish(struct stream *st, int64_t index)
 {
     bytes_addf(&st->out->text,
                "{\"index\":%" PRId64 ",%s,\"logprobs\":null,\"finish_reason\":\"%s\"}]", index,
-               st->chat ? "\"delta\":{}" : "\"text\":\"\"", st->t->finish);
+               st->chat ? "\"delta\":{}" : "\"text\":\"\"", st->c->finish);
 }
 
-static void add_usage_event(struct stream *st, struct figures f)
+static void add_usage_event(struct stream *st, struct openai_figures f)
 {
     begin_event(st);
     bytes_adds(&st->out->text, "],\"usage\":");
-    add_usage(&st->out->text, st->s, f);
+    openai_add_usage(&st->out->text, st->s, f, false);
     end_event(st, 0);
 }
 
@@ -568,7 +530,8 @@ static void add_last_events(struct stream *st)
         u != USAGE_DECREASING)
         add_usage_event(st, st->total);
     if (u == USAGE_TWICE)
-        add_usage_event(st, (struct figures){st->total.prompt + 1, st->total.completion + 1, 0, 0});
+        add_usage_event(st, (struct openai_figures){.prompt = st->total.prompt + 1,
+                                                    .completion = st->total.completion + 1});
     if (st->s->done) {
         bytes_adds(&st->out->text, "data: [DONE]\n\n");
         reply_end_piece(st->out, PIECE_DONE, 0);
@@ -578,9 +541,9 @@ static void add_last_events(struct stream *st)
 static void write_error_event(const struct error *err, struct reply *out);
 
 /* True when the script wants an error here instead of the next event. */
-static bool fail_stream(struct stream *st, int64_t events)
+static bool fail_stream(struct stream *st)
 {
-    if (st->s->error_after < 0 || events < st->s->error_after)
+    if (st->s->error_after < 0 || st->events++ < st->s->error_after)
         return false;
     struct error err = {.type = "server_error",
                         .code = st->s->error[0] != '\0' ? st->s->error : NULL,
@@ -589,60 +552,88 @@ static bool fail_stream(struct stream *st, int64_t events)
     return true;
 }
 
-static void write_stream(const struct call *call, const struct script *s, const struct tokens *t,
-                         bool chat, struct reply *out)
+/* False where the script ended the stream. */
+static bool write_block(struct stream *st, const struct openai_block *block, bool first, int nth)
 {
-    struct stream st = {call, s, t, out, chat, figures_of(call, s, t->n), 0};
-    int64_t events = 0;
-    for (size_t i = 0; i < t->n; i++) {
-        for (int64_t c = 0; c < call->n; c++) {
-            if (fail_stream(&st, events++))
-                return;
-            begin_event(&st);
-            add_delta(&st, c, token(t, i), i == 0);
-            st.sent++;
-            add_event_usage(&st, events == 1, false);
-            end_event(&st, 1);
+    for (size_t i = 0; i < block->n; i++) {
+        for (int64_t c = 0; c < st->call->n; c++) {
+            if (fail_stream(st))
+                return false;
+            begin_event(st);
+            add_delta(st, c, block, i, first && i == 0, nth);
+            st->sent++;
+            add_event_usage(st, st->sent == 1, false);
+            end_event(st, 1);
         }
     }
-    for (int64_t c = 0; c < call->n; c++) {
-        if (fail_stream(&st, events++))
+    return true;
+}
+
+/* What follows the text of a block: its signature, its citations. */
+static void end_block(struct stream *st, const struct openai_block *block)
+{
+    struct bytes b = {0};
+    if (block->kind == OPENAI_REASONING)
+        bytes_addf(&b,
+                   "\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":\"" SLICE_FMT
+                   "\",\"index\":0}]",
+                   SLICE_ARG(bytes_slice(&block->signature)));
+    else if (block->kind == OPENAI_TEXT && st->c->cite > 0)
+        add_annotations(&b, st->c->cite);
+    for (int64_t c = 0; b.len > 0 && c < st->call->n; c++)
+        add_bare(st, c, bytes_slice(&b));
+    bytes_fini(&b);
+}
+
+static void write_stream(const struct call *call, const struct script *s,
+                         const struct openai_content *c, bool chat, struct reply *out)
+{
+    struct stream st = {call, s, c, out, chat, openai_figures_of(call, s, c->tokens), 0, 0};
+    int calls = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        if (!write_block(&st, &c->blocks[i], i == 0, calls))
+            return;
+        calls += c->blocks[i].kind == OPENAI_CALL;
+        end_block(&st, &c->blocks[i]);
+    }
+    for (int64_t i = 0; i < call->n; i++) {
+        if (fail_stream(&st))
             return;
         begin_event(&st);
-        add_finish(&st, c);
-        add_event_usage(&st, false, c == call->n - 1);
+        add_finish(&st, i);
+        add_event_usage(&st, false, i == call->n - 1);
         end_event(&st, 0);
     }
     add_last_events(&st);
 }
 
-static void write_text(const struct call *call, const struct script *s, struct tokens *t, bool chat,
-                       struct reply *out)
+static void write_text(const struct call *call, const struct script *s, struct openai_content *c,
+                       bool chat, struct reply *out)
 {
-    struct figures f = figures_of(call, s, t->n);
+    struct openai_figures f = openai_figures_of(call, s, c->tokens);
     out->status = 200;
     out->prompt_tokens = f.prompt;
     out->completion_tokens = f.completion;
     out->ctype = call->stream ? "text/event-stream; charset=utf-8" : "application/json";
     if (call->stream)
-        write_stream(call, s, t, chat, out);
+        write_stream(call, s, c, chat, out);
     else
-        write_whole(call, s, t, chat, out);
-    tokens_fini(t);
+        write_whole(call, s, c, chat, out);
+    openai_content_fini(c);
 }
 
 static void write_chat(const struct call *call, const struct script *s, struct reply *out)
 {
-    struct tokens t;
-    choose_chat(&t, call, s);
-    write_text(call, s, &t, true, out);
+    struct openai_content c;
+    choose_chat(&c, call, s);
+    write_text(call, s, &c, true, out);
 }
 
 static void write_completion(const struct call *call, const struct script *s, struct reply *out)
 {
-    struct tokens t;
-    choose_completion(&t, call, s);
-    write_text(call, s, &t, false, out);
+    struct openai_content c;
+    choose_completion(&c, call, s);
+    write_text(call, s, &c, false, out);
 }
 
 /* ---- embeddings ---- */
@@ -690,7 +681,7 @@ static void write_embeddings(const struct call *call, const struct script *s, st
     struct bytes *b = &out->text;
     struct slice input = call->members[M_INPUT], v;
     int64_t dimensions = 64, count = 0;
-    struct figures f = figures_of(call, s, 0);
+    struct openai_figures f = openai_figures_of(call, s, 0);
     bool base64 = slice_is(call->members[M_ENCODING_FORMAT], "\"base64\""), started = false;
     if (!slice_to_int(call->members[M_DIMENSIONS], &dimensions) || dimensions < 1 ||
         dimensions > 65536)
@@ -704,7 +695,7 @@ static void write_embeddings(const struct call *call, const struct script *s, st
         while (json_next_element(&j, &started, &v))
             add_embedding(b, count++, v, dimensions, base64);
     bytes_adds(b, "],");
-    add_model(b, call, s);
+    openai_add_model(b, call, s);
     if (s->usage != USAGE_ABSENT)
         bytes_addf(b, ",\"usage\":{\"prompt_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64 "}",
                    f.prompt, f.prompt);
@@ -796,6 +787,7 @@ static struct slice credential(const struct request *req)
 
 static const struct route routes[] = {
     {"POST", "/v1/chat/completions", read_chat, write_chat},
+    {"POST", "/v1/responses", openai_responses_read, openai_responses_write},
     {"POST", "/v1/completions", read_completion, write_completion},
     {"POST", "/v1/embeddings", read_embeddings, write_embeddings},
     {"GET", "/v1/models", read_nothing, write_models},

@@ -175,7 +175,9 @@ def test_tool_call(mock):
 
 
 def test_text_after_a_tool_message(mock):
-    messages = [{"role": "tool", "tool_call_id": "call_mock", "content": "42"}]
+    call = {"id": "call_mock", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [{"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "call_mock", "content": "42"}]
     assert content(mock.ask("mock-tools", tools=TOOLS, messages=messages)[2])
 
 
@@ -278,7 +280,7 @@ def test_bad_http(mock, bytes_):
 
 
 def test_chunked_body_and_pipelining(mock):
-    body = json.dumps({"model": "mock-echo", "messages": [{"content": "chunked"}]}).encode()
+    body = json.dumps({"model": "mock-echo", "messages": [{"role": "user", "content": "chunked"}]}).encode()
     head = (f"POST {CHAT} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {KEY}\r\n"
             "Content-Type: application/json\r\n").encode()
     chunks = b"".join(b"%x\r\n%c\r\n" % (1, c) for c in body) + b"0\r\n\r\n"
