@@ -31,7 +31,9 @@ static const struct provider_kind kinds[] = {
     /* https://platform.openai.com/docs/api-reference */
     OPENAI("openai", "OpenAI", "https://api.openai.com/v1", BEARER,
            .quirks = PROVIDER_QUIRK_NEW_NAMES, OPS(1, 1, 1, 1)),
-    OPENAI("openai-compatible", "Anything that speaks the OpenAI API", NULL, BEARER_OPTIONAL, ALL),
+    /* Servers of one's own, which ignore what they don't know or want it. */
+    OPENAI("openai-compatible", "Anything that speaks the OpenAI API", NULL, BEARER_OPTIONAL,
+           .quirks = PROVIDER_QUIRK_REASONING_BACK, ALL),
     /* https://docs.mistral.ai/api: usage comes in the last chunk unasked, and `stream_options` is
      * answered with 422 extra_forbidden (github.com/openai/openai-agents-python/issues/442). */
     OPENAI("mistral", "Mistral AI", "https://api.mistral.ai/v1", BEARER,
@@ -79,13 +81,13 @@ static const struct provider_kind kinds[] = {
     OPENAI("ollama", "Ollama", "http://127.0.0.1:11434/v1", NONE, ALL),
     /* https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html */
     OPENAI("vllm", "vLLM", "http://127.0.0.1:8000/v1", BEARER_OPTIONAL,
-           .quirks = PROVIDER_QUIRK_TOP_K, ALL),
+           .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK, ALL),
     /* https://docs.sglang.ai/basic_usage/openai_api.html */
     OPENAI("sglang", "SGLang", "http://127.0.0.1:30000/v1", BEARER_OPTIONAL,
-           .quirks = PROVIDER_QUIRK_TOP_K, ALL),
+           .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK, ALL),
     /* https://github.com/ggml-org/llama.cpp/tree/master/tools/server: its default port is ours */
-    OPENAI("llamacpp", "llama.cpp server", NULL, BEARER_OPTIONAL, .quirks = PROVIDER_QUIRK_TOP_K,
-           ALL),
+    OPENAI("llamacpp", "llama.cpp server", NULL, BEARER_OPTIONAL,
+           .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK, ALL),
     /* https://learn.microsoft.com/azure/ai-foundry/openai/reference: a model is a deployment. */
     {.name = "azure",
      .title = "Azure OpenAI",

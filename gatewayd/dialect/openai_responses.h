@@ -55,9 +55,7 @@ struct openai_responses_object {
     struct ir_text id, model, service_tier;
     int64_t created_s;
     const char *status;
-    const char *incomplete; /* reason; NULL: none */
-    struct ir_text error;   /* message; {NULL}: none */
-    enum dialect_fault fault;
+    const char *incomplete;            /* reason; NULL: none */
     const struct dialect_usage *usage; /* NULL: null */
 };
 /* output: JSON of an array. The writer stands where a value is due. */
@@ -100,12 +98,12 @@ struct openai_responses_writer {
     char item_id[96];
     struct buf id, model, tier; /* of the response, escaped */
     int64_t created_s;
-    struct buf output;    /* items that are done, as JSON elements */
-    struct buf content;   /* of the open item: parts that are done */
-    struct buf text;      /* of the open part, escaped */
-    struct buf notes;     /* its annotations */
-    struct buf call;      /* call_id and name of an open call, as JSON members */
-    struct buf signature; /* of open reasoning, escaped */
+    struct buf output;     /* items that are done, as JSON elements */
+    struct buf content;    /* of the open item: parts that are done */
+    struct buf text;       /* of the open part, escaped */
+    struct buf notes;      /* its annotations */
+    struct buf call, name; /* id and name of an open call, escaped */
+    struct buf signature;  /* of open reasoning, escaped */
     enum ir_finish finish;
     struct dialect_usage usage;
 };

@@ -62,6 +62,7 @@ static void init_bufs(struct openai_responses_writer *s)
     buf_init(&s->text, KEPT_MAX_BYTES);
     buf_init(&s->notes, KEPT_MAX_BYTES);
     buf_init(&s->call, KEPT_MAX_BYTES);
+    buf_init(&s->name, KEPT_MAX_BYTES);
     buf_init(&s->signature, KEPT_MAX_BYTES);
 }
 
@@ -134,7 +135,8 @@ static void write_item(struct out *o, struct json_writer *w, bool done)
         jw_member_str(w, "type", SLICE_LIT("function_call"));
         jw_member_str(w, "status", status);
         ir_member(w, "arguments", done ? kept(&s->text) : IR_LIT(""));
-        jw_raw(w, buf_slice(&s->call));
+        ir_member(w, "call_id", kept(&s->call));
+        ir_member(w, "name", kept(&s->name));
         jw_object_end(w);
         return;
     }
@@ -243,13 +245,15 @@ static void begin_call(struct out *o, const struct ir_event *ev)
     struct json_writer w;
     size_t n;
     end_item(o);
-    s->text.len = s->call.len = 0;
-    /* The members of an object without its braces: the writer of the item puts the comma. */
+    s->text.len = s->call.len = s->name.len = 0;
     jw_init_buf(&w, &s->call);
-    jw_key_plain(&w, SLICE_LIT("call_id"));
     ir_write_signed_id(&w, ev->call_id, ev->signature);
-    ir_member(&w, "name", ev->name);
     o->full |= jw_finish(&w, &n) < 0;
+    if (s->call.len >= 2) { /* without its quotes */
+        buf_consume(&s->call, 1);
+        s->call.len--;
+    }
+    keep(o, &s->name, ev->name);
     s->part = IR_PART_TOOL_CALL;
     begin_item(o, ITEM_CALL);
     s->part_open = true;
@@ -299,7 +303,7 @@ static void end_call(struct out *o)
     place_of_item(o);
     if (o->s->text.len == 0)
         keep_raw(o, &o->s->text, "{}");
-    jw_raw(&o->w, buf_slice(&o->s->call));
+    ir_member(&o->w, "name", kept(&o->s->name));
     ir_member(&o->w, "arguments", kept(&o->s->text));
     end_event(o);
     end_item(o);
@@ -376,19 +380,16 @@ static void write_end(struct out *o)
     write_last(o, r.incomplete ? "response.incomplete" : "response.completed", &r);
 }
 
-/* Both, as the API sends them: clients look for the one or the other. */
+/* The event that clients throw at; response.failed, which says the same, they hand on as a last
+ * response. */
 static void write_error(struct out *o, const struct ir_event *ev)
 {
-    struct openai_responses_object r = {.status = "failed", .error = ev->text, .fault = ev->fault};
-    if (!ir_has(r.error))
-        r.error = IR_LIT("The provider reported an error.");
     begin_event(o, "error");
     jw_member_str(&o->w, "code", slice_str(openai_fault_code(ev->fault)));
-    ir_member(&o->w, "message", r.error);
+    ir_member(&o->w, "message",
+              ir_has(ev->text) ? ev->text : IR_LIT("The provider reported an error."));
     jw_member_null(&o->w, "param");
     end_event(o);
-    if (o->s->started)
-        write_last(o, "response.failed", &r);
     o->s->failed = true;
 }
 
@@ -468,8 +469,8 @@ int openai_responses_write_event(void *state, const struct codec_caller *c,
 void openai_responses_writer_fini(void *state)
 {
     struct openai_responses_writer *s = state;
-    struct buf *const all[] = {&s->id,   &s->model, &s->tier, &s->output,   &s->content,
-                               &s->text, &s->notes, &s->call, &s->signature};
+    struct buf *const all[] = {&s->id,   &s->model, &s->tier, &s->output, &s->content,
+                               &s->text, &s->notes, &s->call, &s->name,   &s->signature};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         buf_release(all[i]);
     memset(s, 0, sizeof *s);

@@ -314,19 +314,6 @@ static void write_echo(struct json_writer *w, const struct ir_request *asked)
     number_or(w, "metadata", r->metadata, "{}");
 }
 
-static void write_error(struct json_writer *w, const struct openai_responses_object *o)
-{
-    jw_key_plain(w, SLICE_LIT("error"));
-    if (!ir_has(o->error)) {
-        jw_null(w);
-        return;
-    }
-    jw_object(w);
-    jw_member_str(w, "code", slice_str(openai_fault_code(o->fault)));
-    ir_member(w, "message", o->error);
-    jw_object_end(w);
-}
-
 void openai_responses_write_object(struct json_writer *w, const struct openai_responses_object *o,
                                    const struct codec_caller *c, struct slice output)
 {
@@ -342,7 +329,7 @@ void openai_responses_write_object(struct json_writer *w, const struct openai_re
     jw_member_i64(w, "created_at", o->created_s ? o->created_s : c->now_s);
     jw_member_str(w, "status", slice_str(o->status));
     jw_member_bool(w, "background", false);
-    write_error(w, o);
+    jw_member_null(w, "error");
     jw_key_plain(w, SLICE_LIT("incomplete_details"));
     if (o->incomplete) {
         jw_object(w);

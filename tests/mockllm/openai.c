@@ -590,6 +590,8 @@ static void write_stream(const struct call *call, const struct script *s,
 {
     struct stream st = {call, s, c, out, chat, openai_figures_of(call, s, c->tokens), 0, 0};
     int calls = 0;
+    for (int64_t i = 0; c->tokens == 0 && chat && i < call->n; i++)
+        add_bare(&st, i, SLICE("\"role\":\"assistant\",\"content\":\"\",\"refusal\":null"));
     for (size_t i = 0; i < c->n; i++) {
         if (!write_block(&st, &c->blocks[i], i == 0, calls))
             return;
