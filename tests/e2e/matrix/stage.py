@@ -21,10 +21,11 @@ class Provider:
     base: str
     more: dict = field(default_factory=dict, hash=False)  # further lines of [provider:…]
     model: str = "mock-chat"
+    forgets: tuple = ()  # dialects in which it takes no reasoning of earlier turns
 
 
 PROVIDERS = {
-    "openai": Provider("openai", ("openai.chat", "openai.responses"), "/v1"),
+    "openai": Provider("openai", ("openai.chat", "openai.responses"), "/v1", forgets=("openai.chat",)),
     "openai-compatible": Provider("openai-compatible", ("openai.chat",), "/v1"),
     "anthropic": Provider("anthropic", ("anthropic",), "/v1"),
     "gemini": Provider("gemini", ("gemini",), "/v1beta"),
@@ -32,12 +33,12 @@ PROVIDERS = {
 }
 
 # What mockllm is asked directly: the dialects that it speaks, each judged by its own module.
-MOCK_SPEAKS = ("openai.chat", "anthropic", "gemini", "bedrock")
+MOCK_SPEAKS = ("openai.chat", "openai.responses", "anthropic", "gemini", "bedrock")
 
 # Client dialects and providers that must understand each other.
 _CLIENTS = ("openai.chat", "openai.responses", "anthropic", "gemini", "bedrock")
 PAIRS = tuple((client, provider) for client in _CLIENTS
-              for provider in PROVIDERS if (client, provider) != ("openai.responses", "openai"))
+              for provider in PROVIDERS)
 
 # Cells that are known to fail, and why: (client, provider, scenario), "*" for any. A cell that passes
 # all the same is a failure: its line must go.
@@ -46,7 +47,7 @@ KNOWN = {
 }
 
 # Scripts that a dialect's mock doesn't know yet: cells that need them fail.
-MOCK_LACKS = {"openai.chat": ("tools", "reason", "unicode", "empty")}
+MOCK_LACKS = {}
 
 # How each dialect's mock is told to say these.
 WORDS = {
@@ -73,7 +74,7 @@ def known(client, provider, upstream, scenario):
     if lacking:
         return f"the mock of {upstream} has no script {lacking[0]}="
     return next((why for (c, p, s), why in KNOWN.items()
-                 if c in ("*", client) and p in ("*", provider) and s in ("*", str(scenario))), None)
+                 if c in ("*", client) and p in ("*", provider) and s in ("*", str(scenario)) and provider in PROVIDERS), None)
 
 
 def provider_settings(mock, secret):
