@@ -87,15 +87,15 @@ static int find_in_file(struct ctl *ctl)
     bool tls = slice_eq_str(slice_trim(first), "tls");
     char text[512];
     if (slice_starts_with(addr, SLICE_LIT("unix:"))) {
-        ctl->socket_path = gw_xstrndup(addr.p + 5, addr.n - 5);
+        ctl->socket_path = ctl->found = gw_xstrndup(addr.p + 5, addr.n - 5);
     } else if (addr.n) {
         snprintf(text, sizeof(text), "%s://%.*s", tls ? "https" : "http", SLICE_FMT(addr));
-        ctl->url = gw_xstrdup(text);
+        ctl->url = ctl->found = gw_xstrdup(text);
         if (!ctl->token_file && slice_starts_with(token, SLICE_LIT("file:")))
-            ctl->token_file = gw_xstrndup(token.p + 5, token.n - 5);
+            ctl->token_file = ctl->found_token = gw_xstrndup(token.p + 5, token.n - 5);
     } else {
         ctl->found_by = "the runtime_dir of the configuration";
-        ctl->socket_path = implied_socket(entries, runtime_dir);
+        ctl->socket_path = ctl->found = implied_socket(entries, runtime_dir);
     }
     conf_entries_free(entries);
     conf_errors_fini(&errs);
@@ -170,6 +170,13 @@ static int connect_client(struct ctl *ctl)
             client_new(ctl->socket_path, ctl->url, has_token ? token : NULL, ctl->ca_file);
     explicit_bzero(token, sizeof(token));
     return rc;
+}
+
+void ctl_disconnect(struct ctl *ctl)
+{
+    client_free(ctl->client);
+    free(ctl->found);
+    free(ctl->found_token);
 }
 
 /* ---- what came back ---- */

@@ -59,6 +59,7 @@ struct ctl {
     unsigned n_words;
     const char *flag[CTL_FLAGS_MAX]; /* values in the order of command->flags; "" for a switch */
     struct client *client;
+    char *found, *found_token; /* the same from the configuration, owned */
 };
 
 /* ---- args.c ---- */
@@ -75,6 +76,9 @@ int ctl_usage(struct ctl *ctl, const char *fmt, ...) GW_PRINTF(2, 3);
 int ctl_fail(struct ctl *ctl, const char *fmt, ...) GW_PRINTF(2, 3);
 
 /* ---- call.c: one request and its answer ---- */
+
+/* Closes the connection and frees what was found for it. */
+void ctl_disconnect(struct ctl *ctl);
 
 struct ctl_answer {
     struct buf body;

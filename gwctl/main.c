@@ -3,7 +3,6 @@
  */
 #include "gwctl/gwctl.h"
 
-#include "gwctl/client.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,7 +20,7 @@ int main(int argc, char **argv)
     } else if (code == CTL_DONE) {
         code = ctl.command->run(&ctl);
     }
-    client_free(ctl.client);
+    ctl_disconnect(&ctl);
     if (fflush(stdout) != 0 && code == CTL_DONE) {
         code = CTL_REFUSED;
         if (errno != EPIPE) /* `gwctl ... | head` is no fault */

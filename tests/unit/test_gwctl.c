@@ -251,7 +251,7 @@ static void test_no_daemon_says_so(void **state)
     run_open(&r);
     assert_int_equal(parse(&r, words), CTL_DONE);
     assert_int_equal(r.ctl.command->run(&r.ctl), CTL_DOWN);
-    client_free(r.ctl.client);
+    ctl_disconnect(&r.ctl);
     fflush(r.ctl.err);
     assert_non_null(strstr(r.err, "not running"));
     assert_non_null(strstr(r.err, "/nonexistent/admin.sock"));
