@@ -159,7 +159,7 @@ e2e: all ## real processes, real sockets (GATEWAYD_BUILD=build/asan for another 
 	GATEWAYD_BUILD=$(or $(GATEWAYD_BUILD),$(B)) $(PYTEST) tests/e2e tests/mockllm $(PYTEST_ARGS)
 fault: all ## kills, hangs, full disks
 	GATEWAYD_BUILD=$(or $(GATEWAYD_BUILD),$(B)) $(PYTEST) tests/fault $(PYTEST_ARGS)
-sdk: all ## the official OpenAI client through the gateway
+sdk: all ## the official clients through the gateway
 	GATEWAYD_BUILD=$(or $(GATEWAYD_BUILD),$(B)) tests/sdk/run
 
 # ---- install --------------------------------------------------------------------------------
