@@ -32,8 +32,7 @@ def cells(pairs):
             if scenario.name in getattr(DIALECTS[client], "CANNOT", ()):
                 continue
             for mode in scenario.modes:
-                upstream = client if provider == "mockllm" else upstream_dialect(client, provider)
-                why = known(client, provider, upstream, scenario)
+                why = known(client, provider, scenario)
                 marks = [pytest.mark.xfail(reason=why, strict=True)] if why else []
                 yield pytest.param(client, provider, scenario, mode, marks=marks,
                                    id=f"{client}-{provider}-{scenario}-{mode}")

@@ -33,7 +33,7 @@ each(DIALECT, 'messages: stream', async ({ model }) => {
   assert.equal(answer.stop_reason, 'end_turn');
   assert.ok(answer.usage.output_tokens > 0);
   assert.ok(deltas >= 3);
-}, 'unicode');
+});
 
 each(DIALECT, 'messages: parallel tools and their results', async ({ model }) => {
   const answer = await client.messages.create(asked(model, { tools }), script('tools=2'));
@@ -43,13 +43,13 @@ each(DIALECT, 'messages: parallel tools and their results', async ({ model }) =>
   const turns = [...messages, { role: 'assistant', content: answer.content }, { role: 'user', content }];
   const after = await client.messages.create(asked(model, { tools, messages: turns }));
   assert.equal(textOf(after), TEXT);
-}, 'tools');
+});
 
 each(DIALECT, 'messages: tools in a stream', async ({ model }) => {
   const answer = await client.messages.stream(asked(model, { tools }), script('tools=2,chunk=5')).finalMessage();
   assert.deepEqual(said(callsOf(answer)), both);
   assert.equal(answer.stop_reason, 'tool_use');
-}, 'tools');
+});
 
 each(DIALECT, 'messages: a named tool', async ({ model }) => {
   const answer = await client.messages.create(asked(model, { tools, tool_choice: { type: 'tool', name: 'weather' } }));
@@ -78,7 +78,7 @@ each(DIALECT, 'messages: thinking over two turns', async ({ model }) => {
   const turns = [...messages, { role: 'assistant', content: answer.content }, { role: 'user', content: 'And now?' }];
   const next = await client.messages.create(asked(model, { ...more, messages: turns }));
   assert.equal(textOf(next), TEXT);
-}, 'reason');
+});
 
 each(DIALECT, 'messages: stop sequence, maximum of tokens, content filter', async ({ model, stop, filter, tellsStop }) => {
   const stopped = await client.messages.create(asked(model, { stop_sequences: ['END'] }), script(stop));

@@ -72,7 +72,7 @@ each(DIALECT, 'converse: stream', async ({ model }) => {
   assert.equal(answer.stopReason, 'end_turn');
   assert.ok(answer.usage.outputTokens > 0);
   assert.ok(answer.deltas >= 3);
-}, 'unicode');
+});
 
 each(DIALECT, 'converse: parallel tools and their results', async ({ model }) => {
   const answer = await ask(model, 'tools=2', { toolConfig });
@@ -81,13 +81,13 @@ each(DIALECT, 'converse: parallel tools and their results', async ({ model }) =>
   const content = callsOf(answer.content).map(({ toolUseId }) => ({ toolResult: { toolUseId, content: [{ text: 'fine' }] } }));
   const after = await ask(model, '', { toolConfig, messages: [...messages, answer.message, { role: 'user', content }] });
   assert.equal(textOf(after.content), TEXT);
-}, 'tools');
+});
 
 each(DIALECT, 'converse: tools in a stream', async ({ model }) => {
   const answer = await streamed(model, 'tools=2,chunk=5', { toolConfig });
   assert.deepEqual(said(callsOf(answer.content)), both);
   assert.equal(answer.stopReason, 'tool_use');
-}, 'tools');
+});
 
 each(DIALECT, 'converse: a named tool', async ({ model }) => {
   const answer = await ask(model, '', { toolConfig: { ...toolConfig, toolChoice: { tool: { name: 'weather' } } } });
@@ -115,7 +115,7 @@ each(DIALECT, 'converse: reasoning over two turns', async ({ model }) => {
   assert.equal(textOf(content), TEXT);
   const turns = [...messages, { role: 'assistant', content }, { role: 'user', content: [{ text: 'And now?' }] }];
   assert.equal(textOf((await ask(model, '', { ...more, messages: turns })).content), TEXT);
-}, 'reason');
+});
 
 each(DIALECT, 'converse: stop sequence, maximum of tokens, content filter', async ({ model, stop, filter, tellsStop }) => {
   const stopped = await ask(model, stop, { inferenceConfig: { stopSequences: ['END'] } });

@@ -41,7 +41,7 @@ each(DIALECT, 'generateContent: stream', async ({ model }) => {
   assert.equal(answer.finish, 'STOP');
   assert.ok(answer.pieces >= 3);
   assert.ok(answer.last.usageMetadata.totalTokenCount > 0);
-}, 'unicode');
+});
 
 each(DIALECT, 'generateContent: parallel tools and their results', async ({ model }) => {
   const answer = await ask(model, 'tools=2', { tools });
@@ -49,12 +49,12 @@ each(DIALECT, 'generateContent: parallel tools and their results', async ({ mode
   const parts = answer.functionCalls.map(({ id, name }) => ({ functionResponse: { id, name, response: { result: 'fine' } } }));
   const after = await ask(model, '', { tools }, [...contents, answer.candidates[0].content, { role: 'user', parts }]);
   assert.equal(after.text, TEXT);
-}, 'tools');
+});
 
 each(DIALECT, 'generateContent: tools in a stream', async ({ model }) => {
   const { parts } = await streamed(model, 'tools=2,chunk=5', { tools });
   assert.deepEqual(said(parts.filter((part) => part.functionCall).map((part) => part.functionCall)), both);
-}, 'tools');
+});
 
 each(DIALECT, 'generateContent: a named tool', async ({ model }) => {
   const toolConfig = { functionCallingConfig: { mode: FunctionCallingConfigMode.ANY, allowedFunctionNames: ['weather'] } };
@@ -81,7 +81,7 @@ each(DIALECT, 'generateContent: thoughts over two turns', async ({ model }) => {
   assert.equal(answer.text, TEXT);
   const next = await ask(model, '', config, [...contents, content, { role: 'user', parts: [{ text: 'And now?' }] }]);
   assert.equal(next.text, TEXT);
-}, 'reason');
+});
 
 each(DIALECT, 'generateContent: stop sequence, maximum of tokens, content filter', async ({ model, stop, filter }) => {
   assert.equal((await ask(model, stop, { stopSequences: ['END'] })).candidates[0].finishReason, 'STOP');

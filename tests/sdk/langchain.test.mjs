@@ -45,7 +45,7 @@ async function gathered(stream) {
 }
 
 for (const { dialect, make, finish, finishes, thinking } of CLIENTS) {
-  const run = (name, body, needs) => each(dialect, `langchain, ${dialect}: ${name}`, body, needs);
+  const run = (name, body) => each(dialect, `langchain, ${dialect}: ${name}`, body);
 
   run('text', async ({ model }) => {
     const answer = await make(model, 'prompt=9,completion=8').invoke([human]);
@@ -58,7 +58,7 @@ for (const { dialect, make, finish, finishes, thinking } of CLIENTS) {
     const { whole, pieces } = await gathered(make(model, 'unicode=1,chunk=3').stream([human]));
     assert.equal(whole.text, ODD);
     assert.ok(pieces >= 3);
-  }, 'unicode');
+  });
 
   run('parallel tools and their results', async ({ model }) => {
     const answer = await make(model, 'tools=2').bindTools(tools).invoke([human]);
@@ -67,12 +67,12 @@ for (const { dialect, make, finish, finishes, thinking } of CLIENTS) {
     const results = answer.tool_calls.map((call) => new ToolMessage({ tool_call_id: call.id, content: 'fine' }));
     const after = await make(model).bindTools(tools).invoke([human, answer, ...results]);
     assert.equal(after.text, TEXT);
-  }, 'tools');
+  });
 
   run('tools in a stream', async ({ model }) => {
     const { whole } = await gathered(make(model, 'tools=2,chunk=5').bindTools(tools).stream([human]));
     assert.deepEqual(said(whole.tool_calls), both);
-  }, 'tools');
+  });
 
   run('a named tool', async ({ model }) => {
     const answer = await make(model).bindTools(tools, { tool_choice: 'weather' }).invoke([human]);
@@ -96,7 +96,7 @@ for (const { dialect, make, finish, finishes, thinking } of CLIENTS) {
       assert.equal(answer.text, TEXT);
       const next = await make(model, '', thinking).invoke([human, answer, new HumanMessage('And now?')]);
       assert.equal(next.text, TEXT);
-    }, 'reason');
+    });
 
   run('maximum of tokens, content filter', async ({ model, filter }) => {
     const cut = await make(model, '', { maxTokens: 3 }).invoke([human]);

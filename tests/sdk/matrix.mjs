@@ -5,17 +5,13 @@ import { test } from 'node:test';
 export const root = process.env.GATEWAY_ROOT; // without /v1
 export const apiKey = process.env.GATEWAY_KEY;
 
-// {dialect: [{provider, model, stop, filter, tellsStop, counts, lacks}]}
+// {dialect: [{provider, model, stop, filter, tellsStop, counts}]}
 const reachable = JSON.parse(process.env.GATEWAY_MATRIX);
 
-/**
- * Registers a test for every provider that callers of `dialect` reach. `needs` is the script that it
- * uses where the provider's mock may lack it.
- */
-export function each(dialect, name, body, needs) {
+/** Registers a test for every provider that callers of `dialect` reach. */
+export function each(dialect, name, body) {
   for (const target of reachable[dialect] ?? [])
-    test(`${name} [${target.provider}]`, { timeout: 20_000, todo: target.lacks.includes(needs) },
-      (context) => body(target, context));
+    test(`${name} [${target.provider}]`, { timeout: 20_000 }, (context) => body(target, context));
 }
 
 // What mockllm says (tests/mockllm/sample.c).

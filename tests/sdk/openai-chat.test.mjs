@@ -30,7 +30,7 @@ each(DIALECT, 'chat: stream', async ({ model }) => {
   assert.equal(answer.choices[0].finish_reason, 'stop');
   assert.ok(deltas >= 3);
   assert.ok(answer.usage.completion_tokens > 0);
-}, 'unicode');
+});
 
 each(DIALECT, 'chat: parallel tools and their results', async ({ model }) => {
   const answer = await client.chat.completions.create({ model, messages, tools }, script('tools=2'));
@@ -40,12 +40,12 @@ each(DIALECT, 'chat: parallel tools and their results', async ({ model }) => {
   const results = message.tool_calls.map((call) => ({ role: 'tool', tool_call_id: call.id, content: 'fine' }));
   const after = await client.chat.completions.create({ model, tools, messages: [...messages, message, ...results] });
   assert.equal(after.choices[0].message.content, TEXT);
-}, 'tools');
+});
 
 each(DIALECT, 'chat: tools in a stream', async ({ model }) => {
   const answer = await client.chat.completions.stream({ model, messages, tools }, script('tools=2,chunk=5')).finalChatCompletion();
   assert.deepEqual(callsOf(answer.choices[0].message), both);
-}, 'tools');
+});
 
 each(DIALECT, 'chat: a named tool', async ({ model }) => {
   const answer = await client.chat.completions.create(
@@ -73,7 +73,7 @@ each(DIALECT, 'chat: reasoning over two turns', async ({ model }) => {
   assert.equal(message.content, TEXT);
   const next = await client.chat.completions.create({ ...asked, messages: [...messages, message, { role: 'user', content: 'And now?' }] });
   assert.equal(next.choices[0].message.content, TEXT);
-}, 'reason');
+});
 
 each(DIALECT, 'chat: stop sequence, maximum of tokens, content filter', async ({ model, stop, filter }) => {
   const stopped = await client.chat.completions.create({ model, messages, stop: ['END'] }, script(stop));

@@ -34,7 +34,7 @@ each(DIALECT, 'responses: stream', async ({ model }) => {
   assert.equal(answer.output_text, ODD);
   assert.equal(answer.status, 'completed');
   assert.ok(deltas >= 3);
-}, 'unicode');
+});
 
 each(DIALECT, 'responses: parallel tools and their results', async ({ model }) => {
   const answer = await client.responses.create({ model, input, tools, store: false }, script('tools=2'));
@@ -43,12 +43,12 @@ each(DIALECT, 'responses: parallel tools and their results', async ({ model }) =
   const results = calls.map((call) => ({ type: 'function_call_output', call_id: call.call_id, output: 'fine' }));
   const after = await client.responses.create({ model, tools, store: false, input: [...input, ...answer.output, ...results] });
   assert.equal(after.output_text, TEXT);
-}, 'tools');
+});
 
 each(DIALECT, 'responses: tools in a stream', async ({ model }) => {
   const answer = await client.responses.stream({ model, input, tools, store: false }, script('tools=2,chunk=5')).finalResponse();
   assert.deepEqual(said(callsOf(answer)), both);
-}, 'tools');
+});
 
 each(DIALECT, 'responses: a named tool', async ({ model }) => {
   const answer = await client.responses.create({ model, input, tools, store: false, tool_choice: { type: 'function', name: 'weather' } });
@@ -81,7 +81,7 @@ each(DIALECT, 'responses: reasoning over two turns', async ({ model }) => {
     ? { ...item, content: item.content.map(({ parsed, ...part }) => part) } : item);
   const next = await client.responses.create({ ...asked, input: [...input, ...output, { role: 'user', content: 'And now?' }] });
   assert.equal(next.output_text, TEXT);
-}, 'reason');
+});
 
 each(DIALECT, 'responses: maximum of tokens, content filter', async ({ model, filter }) => {
   const cut = await client.responses.create({ model, input, store: false, max_output_tokens: 3 });

@@ -32,7 +32,7 @@ for (const { dialect, make, options = {}, thinking, thinks, stops } of CLIENTS) 
     model: make(model), prompt, maxRetries: 0, providerOptions: options, maxOutputTokens: 1024,
     ...(words && { headers: { 'x-mock': words } }), ...more,
   });
-  const run = (name, body, needs) => each(dialect, `ai, ${dialect}: ${name}`, body, needs);
+  const run = (name, body) => each(dialect, `ai, ${dialect}: ${name}`, body);
 
   run('text', async ({ model }) => {
     const answer = await generateText(asked(model, 'prompt=9,completion=8'));
@@ -52,18 +52,18 @@ for (const { dialect, make, options = {}, thinking, thinks, stops } of CLIENTS) 
     assert.ok(pieces >= 3);
     assert.equal(await answer.finishReason, 'stop');
     assert.ok((await answer.usage).outputTokens > 0);
-  }, 'unicode');
+  });
 
   run('parallel tools', async ({ model }) => {
     const answer = await generateText(asked(model, 'tools=2', { tools: declare() }));
     assert.equal(answer.finishReason, 'tool-calls');
     assert.deepEqual(said(answer.toolCalls), both);
-  }, 'tools');
+  });
 
   run('tools in a stream', async ({ model }) => {
     const answer = streamText(asked(model, 'tools=2,chunk=5', { tools: declare() }));
     assert.deepEqual(said(await answer.toolCalls), both);
-  }, 'tools');
+  });
 
   run('tools and their results', async ({ model }) => {
     const first = await generateText(asked(model, 'tools=2', { tools: declare(async () => 'fine') }));
@@ -71,7 +71,7 @@ for (const { dialect, make, options = {}, thinking, thinks, stops } of CLIENTS) 
     const messages = [{ role: 'user', content: prompt }, ...first.response.messages];
     const after = await generateText(asked(model, '', { prompt: undefined, messages, tools: declare(), stopWhen: isStepCount(1) }));
     assert.equal(after.text, TEXT);
-  }, 'tools');
+  });
 
   run('a named tool', async ({ model }) => {
     const answer = await generateText(asked(model, '', { tools: declare(), toolChoice: { type: 'tool', toolName: 'weather' } }));
@@ -98,7 +98,7 @@ for (const { dialect, make, options = {}, thinking, thinks, stops } of CLIENTS) 
       const messages = [{ role: 'user', content: prompt }, ...answer.response.messages, { role: 'user', content: 'And now?' }];
       const next = await generateText(asked(model, '', { ...more, prompt: undefined, messages }));
       assert.equal(next.text, TEXT);
-    }, 'reason');
+    });
 
   run('maximum of tokens, content filter', async ({ model, filter }) => {
     const cut = await generateText(asked(model, '', { maxOutputTokens: 3 }));
