@@ -3,7 +3,6 @@
  */
 #include "gwctl/gwctl.h"
 
-
 #include <errno.h>
 #include <signal.h>
 

@@ -1,7 +1,6 @@
 /*
  * test_gwctl.c: the command line, the table of commands and its page, and how values are printed.
  */
-#include "gwctl/client.h"
 #include "gwctl/table.h"
 
 #include <setjmp.h>
