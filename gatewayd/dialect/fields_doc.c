@@ -59,7 +59,9 @@ static const char page_head[] =
     "  unclean end.\n"
     "- Counting tokens, completions and embeddings are served by providers of the same dialect\n"
     "  only. Requests that are signed with AWS keys (SigV4) are not taken from clients: their\n"
-    "  SDKs can send a key of the gateway as a bearer token (`AWS_BEARER_TOKEN_BEDROCK`).\n";
+    "  SDKs can send a key of the gateway as a bearer token (`AWS_BEARER_TOKEN_BEDROCK`). "
+    "Amazon's\n"
+    "  JavaScript client asks for HTTP/2 first: give it `requestHandler: new NodeHttpHandler()`.\n";
 
 static const struct {
     enum dialect_id id;

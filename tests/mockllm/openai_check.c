@@ -326,7 +326,7 @@ static bool check_format(struct slice format, struct error *err)
     return true;
 }
 
-bool openai_check_chat(struct slice body, struct error *err)
+static bool check_chat(struct slice body, struct error *err)
 {
     if (given(json_get(body, "max_tokens")) && given(json_get(body, "max_completion_tokens")))
         return openai_refuse(err, 400, "invalid_parameter_combination", "max_tokens",
@@ -338,6 +338,21 @@ bool openai_check_chat(struct slice body, struct error *err)
            check_number(body, "frequency_penalty", -2, 2, err) && check_tools(body, false, err) &&
            check_format(json_get(body, "response_format"), err) &&
            check_messages(json_get(body, "messages"), err);
+}
+
+/* A load generator sends one body again and again: the mock must cost less than what it measures.
+ */
+bool openai_check_chat(struct slice body, struct error *err)
+{
+    static _Thread_local char passed[128 * 1024];
+    static _Thread_local size_t passed_len;
+    if (body.len == passed_len && body.len > 0 && memcmp(body.p, passed, passed_len) == 0)
+        return true;
+    if (!check_chat(body, err))
+        return false;
+    passed_len = body.len <= sizeof passed ? body.len : 0;
+    memcpy(passed, body.p, passed_len);
+    return true;
 }
 
 /* ---- Responses ---- */
