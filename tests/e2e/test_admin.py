@@ -197,7 +197,7 @@ def test_admin_over_tls(make_gateway, authority):
     for headers, expected in [({}, 401), ({"Authorization": f"Bearer {TOKEN}"}, 200),
                               ({"Authorization": f"Bearer {TOKEN}", "Host": "evil.test"}, 403),
                               ({"Authorization": f"Bearer {TOKEN}", "Origin": "https://evil.test"}, 403)]:
-        connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
         connection.request("GET", "/admin/v1/status", headers=headers)
         assert connection.getresponse().status == expected, headers
         connection.close()
