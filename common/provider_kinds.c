@@ -140,3 +140,28 @@ const struct provider_kind *provider_kind_find(struct slice name)
             return &kinds[i];
     return NULL;
 }
+
+/* The pattern's literal runs stand in order: the first at the beginning, the last at the end. */
+static bool fits(const char *pattern, struct slice s)
+{
+    const char *star = strchr(pattern, '*');
+    if (!star)
+        return slice_eq_str(s, pattern);
+    struct slice head = slice_of(pattern, (size_t)(star - pattern));
+    if (!slice_starts_with(s, head))
+        return false;
+    for (size_t at = head.n; at <= s.n; at++)
+        if (fits(star + 1, slice_of(s.p + at, s.n - at)))
+            return true;
+    return false;
+}
+
+uint64_t provider_model_ops(const struct provider_kind *k, struct slice model)
+{
+    if (!k->families)
+        return UINT64_MAX;
+    for (const struct provider_family *f = k->families; f->model; f++)
+        if (fits(f->model, model))
+            return f->ops;
+    return 0;
+}

@@ -59,12 +59,23 @@ enum provider_op {
     PROVIDER_OP_GENERATE_COUNT,
     PROVIDER_OP_CONVERSE,
     PROVIDER_OP_CONVERSE_STREAM,
+    PROVIDER_OP_RAW_PREDICT, /* Anthropic's messages on Vertex AI */
+    PROVIDER_OP_STREAM_RAW_PREDICT,
+    PROVIDER_OP_COUNT_RAW_PREDICT,
     PROVIDER_OP_COHERE_CHAT,
     PROVIDER_OP_COHERE_EMBED,
     PROVIDER_OP_RERANK,
     PROVIDER_OP_MODELS,
     PROVIDER_N_OPS,
 };
+
+/* Models of a provider that has several families of them, each with operations of its own. */
+struct provider_family {
+    const char *model; /* pattern of the upstream model's name: `*` stands for any run of bytes */
+    uint64_t ops;      /* PROVIDER_OP_BIT()s: by which of `paths` they are reached */
+};
+#define PROVIDER_OP_BIT(op) (UINT64_C(1) << (op))
+_Static_assert(PROVIDER_N_OPS <= 64, "struct provider_family has 64 bits for them");
 
 struct provider_kind {
     const char *name;
@@ -76,6 +87,9 @@ struct provider_kind {
     /* Of the operations, behind the path of base_url; NULL: not offered. {model} stands for the
      * upstream model, percent-encoded, {api_version} for the provider's setting. */
     const char *paths[PROVIDER_N_OPS];
+    /* The first that a name fits says what its model offers. Ends with a row without a pattern;
+     * NULL: every model offers every operation. */
+    const struct provider_family *families;
     bool needs_api_version;
     const char *title; /* for the reference page */
 };
@@ -84,6 +98,10 @@ static inline bool provider_needs_secret(const struct provider_kind *k)
 {
     return k->auth != PROVIDER_AUTH_BEARER_OPTIONAL && k->auth != PROVIDER_AUTH_NONE;
 }
+
+/* PROVIDER_OP_BIT()s of the operations by which a kind's model may be reached; whether the kind has
+ * a path for them is a question of its own. */
+uint64_t provider_model_ops(const struct provider_kind *k, struct slice model);
 
 /* NULL: no such kind. */
 const struct provider_kind *provider_kind_find(struct slice name);

@@ -31,6 +31,9 @@ static const struct {
     [PROVIDER_OP_GENERATE_COUNT] = {DIALECT_GEMINI, DIALECT_COUNT_TOKENS, WHOLE},
     [PROVIDER_OP_CONVERSE] = {DIALECT_BEDROCK, DIALECT_CHAT, WHOLE},
     [PROVIDER_OP_CONVERSE_STREAM] = {DIALECT_BEDROCK, DIALECT_CHAT, STREAM},
+    [PROVIDER_OP_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_CHAT, WHOLE},
+    [PROVIDER_OP_STREAM_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_CHAT, STREAM},
+    [PROVIDER_OP_COUNT_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, WHOLE},
     [PROVIDER_OP_COHERE_CHAT] = {DIALECT_COHERE, DIALECT_CHAT, EITHER},
     [PROVIDER_OP_COHERE_EMBED] = {DIALECT_COHERE, DIALECT_EMBEDDINGS, WHOLE},
     [PROVIDER_OP_RERANK] = {DIALECT_COHERE, DIALECT_RERANK, WHOLE},
@@ -75,16 +78,16 @@ enum provider_op dialects_op(enum dialect_id id, enum dialect_op op, bool stream
 }
 
 enum provider_op dialects_choose(enum dialect_id id, enum dialect_op op, bool stream,
-                                 const bool offered[PROVIDER_N_OPS])
+                                 uint64_t offered)
 {
-    enum provider_op own = dialects_op(id, op, stream);
-    if (own != PROVIDER_N_OPS && offered[own])
-        return own;
-    if (!dialects_codec(id, op))
-        return PROVIDER_N_OPS;
-    for (unsigned p = 0; p < PROVIDER_N_OPS; p++)
-        if (offered[p] && is_op((enum provider_op)p, op, stream) &&
-            dialects_codec(ops[p].dialect, op))
+    enum provider_op translated = PROVIDER_N_OPS;
+    for (unsigned p = 0; p < PROVIDER_N_OPS; p++) {
+        if (!(offered & PROVIDER_OP_BIT(p)) || !is_op((enum provider_op)p, op, stream))
+            continue;
+        if (ops[p].dialect == id)
             return (enum provider_op)p;
-    return PROVIDER_N_OPS;
+        if (translated == PROVIDER_N_OPS && dialects_codec(ops[p].dialect, op))
+            translated = (enum provider_op)p;
+    }
+    return dialects_codec(id, op) ? translated : PROVIDER_N_OPS;
 }

@@ -21,9 +21,9 @@ enum dialect_id dialects_of_op(enum provider_op op);
 /* The operation that is `op` in dialect id; PROVIDER_N_OPS: it has none. */
 enum provider_op dialects_op(enum dialect_id id, enum dialect_op op, bool stream);
 /* The operation of a provider by which a request that came in dialect `id` is answered: that of the
- * caller's own dialect if it is offered, else the first that can be translated to. offered: one
- * flag an operation. PROVIDER_N_OPS: there is none. */
+ * caller's own dialect if it is offered, else the first that can be translated to. offered:
+ * PROVIDER_OP_BIT()s. PROVIDER_N_OPS: there is none. */
 enum provider_op dialects_choose(enum dialect_id id, enum dialect_op op, bool stream,
-                                 const bool offered[PROVIDER_N_OPS]);
+                                 uint64_t offered);
 
 #endif

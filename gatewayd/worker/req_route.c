@@ -58,11 +58,13 @@ static bool content_type_ok(const struct req *r)
 
 /* ---- the model ---- */
 
-/* The operation by which a credential's provider answers; PROVIDER_N_OPS: it can't. */
-static enum provider_op op_of(const struct req *r, const struct conf_credential *c)
+/* The operation by which a target answers with that credential; PROVIDER_N_OPS: it can't. */
+static enum provider_op op_of(const struct req *r, const struct conf_target *t,
+                              const struct conf_credential *c)
 {
+    uint64_t offered = r->snap->credentials[c->index].offers;
     return dialects_choose(r->route->dialect, r->route->op, r->ask.stream,
-                           r->snap->credentials[c->index].offers);
+                           offered & provider_model_ops(t->provider->kind, t->upstream_model));
 }
 
 /* Gemini's streams are one JSON array unless the query asks for events
@@ -134,7 +136,7 @@ static void add_tier(struct req *r, const struct conf_model *m, uint32_t from, u
         const struct conf_target *t = drawn[i].target;
         struct candidate *first = r->candidates + r->n_candidates;
         for (uint32_t k = 0; k < t->n_credentials && r->n_candidates < REQ_CANDIDATES_MAX; k++) {
-            enum provider_op op = op_of(r, t->credentials[k]);
+            enum provider_op op = op_of(r, t, t->credentials[k]);
             if (op != PROVIDER_N_OPS)
                 r->candidates[r->n_candidates++] =
                     (struct candidate){m, t, t->credentials[k], op, false};

@@ -69,7 +69,8 @@ static int build_credentials(struct snapshot *s, struct errbuf *e)
         for (int op = 0; op < PROVIDER_N_OPS; op++) {
             struct upstream_head *head = &s->credentials[i].head[op];
             upstream_head_constant(s->secrets, c, (enum provider_op)op, head);
-            s->credentials[i].offers[op] = head->bytes.n > 0;
+            if (head->bytes.n > 0)
+                s->credentials[i].offers |= PROVIDER_OP_BIT(op);
         }
     }
     return 0;

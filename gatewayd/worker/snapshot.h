@@ -33,7 +33,7 @@ struct upstream_head {
 struct snapshot_credential {
     struct endpoint *endpoint;
     struct sigv4_signer *signer; /* owned; NULL: its requests aren't signed */
-    bool offers[PROVIDER_N_OPS];
+    uint64_t offers; /* PROVIDER_OP_BIT()s; provider_model_ops() says which of them a model has */
     struct upstream_head head[PROVIDER_N_OPS];
 };
 

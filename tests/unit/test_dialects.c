@@ -79,9 +79,7 @@ static void test_tables_are_whole(void **state)
 static enum provider_op choose(enum dialect_id id, enum dialect_op op, bool stream,
                                enum provider_op a, enum provider_op b)
 {
-    bool offered[PROVIDER_N_OPS] = {false};
-    offered[a] = offered[b] = true;
-    return dialects_choose(id, op, stream, offered);
+    return dialects_choose(id, op, stream, PROVIDER_OP_BIT(a) | PROVIDER_OP_BIT(b));
 }
 
 static void test_own_dialect_first(void **state)
@@ -98,6 +96,10 @@ static void test_own_dialect_first(void **state)
     assert_int_equal(choose(DIALECT_GEMINI, DIALECT_CHAT, false, PROVIDER_OP_GENERATE,
                             PROVIDER_OP_STREAM_GENERATE),
                      PROVIDER_OP_GENERATE);
+    /* two operations of one dialect: which of them isn't the table's affair */
+    assert_int_equal(choose(DIALECT_ANTHROPIC, DIALECT_CHAT, true, PROVIDER_OP_STREAM_GENERATE,
+                            PROVIDER_OP_STREAM_RAW_PREDICT),
+                     PROVIDER_OP_STREAM_RAW_PREDICT);
     /* what isn't translated */
     assert_int_equal(
         choose(DIALECT_OPENAI, DIALECT_COMPLETIONS, false, PROVIDER_OP_CHAT, PROVIDER_OP_MESSAGES),
@@ -105,6 +107,31 @@ static void test_own_dialect_first(void **state)
     assert_int_equal(choose(DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, false, PROVIDER_OP_CHAT,
                             PROVIDER_OP_GENERATE_COUNT),
                      PROVIDER_N_OPS);
+}
+
+static void test_families(void **state)
+{
+    static const struct provider_family families[] = {
+        {"claude-*", 1}, {"*/*", 2}, {"*vendor.embed-*", 4}, {"exact", 8}, {NULL, 0}};
+    static const struct {
+        const char *model;
+        uint64_t ops;
+    } cases[] = {{"claude-x@1", 1},
+                 {"claude-", 1},
+                 {"claude", 0},
+                 {"meta/llama", 2},
+                 {"us.vendor.embed-3", 4},
+                 {"vendor.embed-", 4},
+                 {"us.vendor.embed", 0},
+                 {"exact", 8},
+                 {"exactly", 0},
+                 {"", 0}};
+    struct provider_kind kind = {.name = "test", .families = families};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (provider_model_ops(&kind, slice_str(cases[i].model)) != cases[i].ops)
+            fail_msg("%s", cases[i].model);
+    kind.families = NULL;
+    assert_true(provider_model_ops(&kind, SLICE_LIT("exact")) == UINT64_MAX);
 }
 
 static void test_every_pair_of_chats(void **state)
@@ -161,9 +188,9 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "write") == 0)
         return write_page();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds_are_served),  cmocka_unit_test(test_tables_are_whole),
-        cmocka_unit_test(test_own_dialect_first), cmocka_unit_test(test_every_pair_of_chats),
-        cmocka_unit_test(test_page_is_current),
+        cmocka_unit_test(test_kinds_are_served),    cmocka_unit_test(test_tables_are_whole),
+        cmocka_unit_test(test_own_dialect_first),   cmocka_unit_test(test_families),
+        cmocka_unit_test(test_every_pair_of_chats), cmocka_unit_test(test_page_is_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
