@@ -63,6 +63,10 @@ struct codec {
     /* 6. Appends complete frames for one event. Parts never overlap here. -1: doesn't fit. */
     int (*write_event)(void *state, const struct codec_caller *c, const struct ir_event *ev,
                        struct buf *out);
+    /* An error of the gateway's own behind what was written so far. NULL: in this dialect it
+     * doesn't depend on that, struct dialect.write_stream_error says it. -1: doesn't fit. */
+    int (*write_own_error)(void *state, const struct codec_caller *c, const struct dialect_error *e,
+                           struct buf *out);
     void (*reader_fini)(void *state); /* NULL: nothing to release */
     void (*writer_fini)(void *state);
 };

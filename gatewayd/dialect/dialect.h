@@ -176,6 +176,7 @@ struct dialect_stream {
     struct dialect_usage usage; /* the last one said */
     uint64_t output_bytes;
     struct dialect_name id, model, finish_reason;
+    int64_t created_s; /* 0: not said */
     /* Of a dialect whose events are read by its codec (meter.h). */
     const struct codec *codec;
     void *reader;      /* the codec's state; owned, see struct dialect.stream_fini */
@@ -190,6 +191,8 @@ struct dialect_error {
     const char *param; /* NULL or "": null */
     const char *code;  /* NULL or "": null */
     int status;        /* HTTP status; of an error in a stream the one that it would have had */
+    const struct dialect_stream *stream; /* that it is to end, for what of it dialects refer to;
+                                          * NULL: none has begun, or it was translated */
 };
 
 struct codec;

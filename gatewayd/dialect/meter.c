@@ -119,6 +119,7 @@ void meter_take_event(struct dialect_stream *s, const struct ir_event *ev)
     case IR_EV_START:
         take_name(ev->id, &s->id);
         take_name(ev->model, &s->model);
+        s->created_s = ev->created_s;
         break;
     case IR_EV_PART_START:
         s->output_bytes += ir_text_bytes(ev->name);

@@ -56,6 +56,8 @@ struct openai_responses_object {
     int64_t created_s;
     const char *status;
     const char *incomplete;            /* reason; NULL: none */
+    const char *error;                 /* code of what failed; NULL: nothing */
+    struct ir_text message;            /* of that error */
     const struct dialect_usage *usage; /* NULL: null */
 };
 /* output: JSON of an array. The writer stands where a value is due. */
@@ -109,6 +111,11 @@ struct openai_responses_writer {
 };
 int openai_responses_write_event(void *state, const struct codec_caller *c,
                                  const struct ir_event *ev, struct buf *out);
+/* Writes on behind a stream of which another wrote the beginning. */
+GW_MUSTUSE int openai_responses_resume(struct openai_responses_writer *s,
+                                       const struct ir_event *start);
+int openai_responses_write_own_error(void *state, const struct codec_caller *c,
+                                     const struct dialect_error *e, struct buf *out);
 void openai_responses_writer_fini(void *state);
 
 #endif

@@ -345,15 +345,28 @@ static void end_part(struct out *o)
 
 /* ---- the response ---- */
 
-static void write_start(struct out *o, const struct ir_event *ev)
+static void keep_start(struct out *o, const struct ir_event *ev)
 {
-    struct openai_responses_object r = {.status = "in_progress"};
     struct openai_responses_writer *s = o->s;
     s->started = true;
     s->created_s = ev->created_s;
     keep(o, &s->id, ev->id);
     keep(o, &s->model, ev->model);
     keep(o, &s->tier, ev->service_tier);
+}
+
+int openai_responses_resume(struct openai_responses_writer *s, const struct ir_event *start)
+{
+    struct out o = {.s = s};
+    init_bufs(s);
+    keep_start(&o, start);
+    return o.full ? -1 : 0;
+}
+
+static void write_start(struct out *o, const struct ir_event *ev)
+{
+    struct openai_responses_object r = {.status = "in_progress"};
+    keep_start(o, ev);
     write_response(o, "response.created", &r, SLICE_LIT("[]"));
     write_response(o, "response.in_progress", &r, SLICE_LIT("[]"));
 }
@@ -380,17 +393,42 @@ static void write_end(struct out *o)
     write_last(o, r.incomplete ? "response.incomplete" : "response.completed", &r);
 }
 
-/* The event that clients throw at; response.failed, which says the same, they hand on as a last
- * response. */
-static void write_error(struct out *o, const struct ir_event *ev)
+/* Of an error there is an event, and a response that was created ends with response.failed
+ * (platform.openai.com/docs/api-reference/responses-streaming). Some clients look for the one, some
+ * for the other: both are sent, as the API does. `lasting` is the code in the response. */
+static void write_failure(struct out *o, const char *code, const char *lasting,
+                          struct ir_text message)
 {
+    struct openai_responses_object r = {.status = "failed", .error = lasting, .message = message};
     begin_event(o, "error");
-    jw_member_str(&o->w, "code", slice_str(openai_fault_code(ev->fault)));
-    ir_member(&o->w, "message",
-              ir_has(ev->text) ? ev->text : IR_LIT("The provider reported an error."));
+    jw_member_str(&o->w, "code", slice_str(code));
+    ir_member(&o->w, "message", message);
     jw_member_null(&o->w, "param");
     end_event(o);
     o->s->failed = true;
+    if (o->s->started)
+        write_last(o, "response.failed", &r);
+}
+
+static void write_error(struct out *o, const struct ir_event *ev)
+{
+    const char *code = openai_fault_code(ev->fault);
+    write_failure(o, code, code,
+                  ir_has(ev->text) ? ev->text : IR_LIT("The provider reported an error."));
+}
+
+int openai_responses_write_own_error(void *state, const struct codec_caller *c,
+                                     const struct dialect_error *e, struct buf *out)
+{
+    struct openai_responses_writer *s = state;
+    struct out o = {.s = s, .caller = c, .buf = out};
+    size_t before = out->len;
+    init_bufs(s);
+    write_failure(&o, e->code && *e->code ? e->code : e->type, "server_error",
+                  ir_plain(e->message));
+    if (o.full)
+        out->len = before;
+    return o.full ? -1 : 0;
 }
 
 static void start_part(struct out *o, const struct ir_event *ev)

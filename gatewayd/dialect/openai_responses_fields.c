@@ -97,6 +97,7 @@ const struct codec codec_openai_responses = {
     .read_event = openai_responses_read_event,
     .read_end = openai_responses_read_end,
     .write_event = openai_responses_write_event,
+    .write_own_error = openai_responses_write_own_error,
     .reader_fini = openai_responses_reader_fini,
     .writer_fini = openai_responses_writer_fini,
 };

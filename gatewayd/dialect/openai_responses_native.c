@@ -6,6 +6,7 @@
  */
 #include "gatewayd/dialect/meter.h"
 #include "gatewayd/dialect/openai.h"
+#include "gatewayd/dialect/openai_responses.h"
 
 static int rewrite(const struct dialect_request *req, const struct dialect_rewrite *how,
                    struct splices *out, bool *injected)
@@ -27,33 +28,28 @@ static void stream_init(struct dialect_stream *s, enum dialect_op op, bool usage
     s->usage_injected = usage_injected;
 }
 
-/* The error event of the reference; which number it has in the stream isn't known here. */
+/* The provider numbers its events from 0: what comes behind them goes on from their count. Of the
+ * response, which response.failed ends, only its names are known here. */
 static int write_stream_error(struct buf *out, const struct dialect_error *e)
 {
-    struct json_writer w;
-    size_t before = out->len, n;
-    if (buf_append(out, "event: error\ndata: ", 19) < 0)
-        return -1;
-    jw_init_buf(&w, out);
-    jw_object(&w);
-    jw_member_str(&w, "type", SLICE_LIT("error"));
-    jw_key_plain(&w, SLICE_LIT("code"));
-    if (e->code && *e->code)
-        jw_str(&w, slice_str(e->code));
-    else
-        jw_str(&w, slice_str(e->type));
-    jw_member_str(&w, "message", e->message);
-    jw_key_plain(&w, SLICE_LIT("param"));
-    if (e->param && *e->param)
-        jw_str(&w, slice_str(e->param));
-    else
-        jw_null(&w);
-    jw_member_i64(&w, "sequence_number", 0);
-    jw_object_end(&w);
-    if (jw_finish(&w, &n) == 0 && buf_append(out, "\n\n", 2) == 0)
-        return 0;
-    out->len = before;
-    return -1;
+    const struct dialect_stream *s = e->stream;
+    struct openai_responses_writer state = {.sequence = s ? s->events : 0};
+    struct codec_caller caller = {.request_id = slice_of(NULL, 0)};
+    struct ir_event start = {.kind = IR_EV_START};
+    size_t before = out->len;
+    int rc = 0;
+    if (s && s->id.n) {
+        start.id = ir_plain(dialect_name_slice(&s->id));
+        start.model = ir_plain(dialect_name_slice(&s->model));
+        start.created_s = s->created_s;
+        rc = openai_responses_resume(&state, &start);
+    }
+    if (rc == 0)
+        rc = openai_responses_write_own_error(&state, &caller, e, out);
+    openai_responses_writer_fini(&state);
+    if (rc < 0)
+        out->len = before;
+    return rc;
 }
 
 const struct dialect dialect_openai_responses = {

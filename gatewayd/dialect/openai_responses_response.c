@@ -329,7 +329,15 @@ void openai_responses_write_object(struct json_writer *w, const struct openai_re
     jw_member_i64(w, "created_at", o->created_s ? o->created_s : c->now_s);
     jw_member_str(w, "status", slice_str(o->status));
     jw_member_bool(w, "background", false);
-    jw_member_null(w, "error");
+    jw_key_plain(w, SLICE_LIT("error"));
+    if (o->error) {
+        jw_object(w);
+        jw_member_str(w, "code", slice_str(o->error));
+        ir_member(w, "message", o->message);
+        jw_object_end(w);
+    } else {
+        jw_null(w);
+    }
     jw_key_plain(w, SLICE_LIT("incomplete_details"));
     if (o->incomplete) {
         jw_object(w);

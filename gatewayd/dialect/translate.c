@@ -243,6 +243,14 @@ int translation_end(struct translation *t, struct buf *out)
 
 /* ---- errors ---- */
 
+int translation_stream_error(struct translation *t, const struct dialect *caller,
+                             const struct dialect_error *e, struct buf *out)
+{
+    if (t->caller->write_own_error && t->writer)
+        return t->caller->write_own_error(t->writer, &t->as, e, out);
+    return caller->write_stream_error(out, e);
+}
+
 /* {"error":{"message"}} of OpenAI, Anthropic and Google (which may put it into an array),
  * {"error":"…"} of some servers, {"message"} of Amazon and Cohere. */
 static uint32_t message_in(const struct json_doc *d)

@@ -53,6 +53,11 @@ GW_MUSTUSE int translation_event(struct translation *t, struct json_doc *scratch
  * isn't complete. */
 GW_MUSTUSE int translation_end(struct translation *t, struct buf *out);
 
+/* An error of the gateway's own, as the caller's stream says it behind what it has of it. -1: it
+ * doesn't fit. */
+GW_MUSTUSE int translation_stream_error(struct translation *t, const struct dialect *caller,
+                                        const struct dialect_error *e, struct buf *out);
+
 /* The provider's error answer in the caller's dialect, in *out, owned by t. {NULL} if there is no
  * message in it. */
 struct slice translation_error(struct translation *t, struct json_doc *scratch,

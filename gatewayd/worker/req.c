@@ -61,6 +61,7 @@ static void free_req(struct later *l)
     arena_reset(&r->arena);
     buf_release(&r->body);
     buf_release(&r->edited);
+    buf_release(&r->last_event);
     free(r);
 }
 
@@ -131,8 +132,8 @@ void req_fail(struct req *r, int status, const char *code, const char *fmt, ...)
 
 static enum req_step step_reject(struct req *r)
 {
-    if (r->conn && r->streamed && !r->error_passed_on)
-        req_answer_break(r);
+    if (r->conn && r->last_event.len)
+        (void)req_answer_stream(r, buf_slice(&r->last_event));
     else if (r->conn && !r->streamed && r->bytes_to_client == 0)
         reply_error(r, r->param);
     req_set_state(r, REQ_SETTLE);

@@ -140,8 +140,9 @@ struct req {
     bool answer_complete; /* all of it has been handed to the connection */
     bool client_gone;
     bool streamed;
-    bool inside_event;    /* what the client has of the stream ends in the middle of an event */
-    bool error_passed_on; /* the provider's own error event has gone to the client */
+    bool inside_event;     /* what the client has of the stream ends in the middle of an event */
+    bool error_passed_on;  /* the provider's own error event has gone to the client */
+    struct buf last_event; /* what a stream that can't go on ends with */
     int64_t bytes_to_client, bytes_from_client;
     int64_t first_byte_us; /* to the client */
     int64_t upstream_us;   /* spent waiting for providers */

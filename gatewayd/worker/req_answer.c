@@ -15,7 +15,11 @@
 
 #include <stdlib.h>
 
-enum { CONTENT_TYPE_MAX_BYTES = 256 };
+enum {
+    CONTENT_TYPE_MAX_BYTES = 256,
+    /* Of the Responses API it repeats the answer so far. */
+    LAST_EVENT_MAX_BYTES = 64 << 20,
+};
 
 /* Of the provider's answer, what the client may see. Everything else stays here. */
 static const enum http_header_id passed_back[] = {HTTP_H_OPENAI_PROCESSING_MS};
@@ -173,21 +177,24 @@ bool req_answer_stream_end(struct req *r, struct slice last)
     return true;
 }
 
-void req_answer_break(struct req *r)
+/* The event that tells of a failure is made while the attempt stands: it may depend on what of the
+ * stream has been sent. */
+static void prepare_last_event(struct req *r, const struct attempt *a)
 {
-    struct buf b;
-    int status = r->fail_status;
+    struct buf *b = &r->last_event;
     struct dialect_error e = {.message = slice_str(r->detail),
-                              .type = r->dialect->error_type(status, r->code),
+                              .type = r->dialect->error_type(r->fail_status, r->code),
                               .code = r->code,
-                              .status = status};
-    buf_init(&b, 4096);
+                              .status = r->fail_status,
+                              .stream = a->translation ? NULL : &a->stream};
+    buf_init(b, LAST_EVENT_MAX_BYTES);
     /* An event that was cut ends as a broken one, so that ours isn't part of it. */
-    if (r->inside_event && buf_append(&b, "\n\n", 2) < 0)
-        return;
-    if (!r->as_array && r->dialect->write_stream_error(&b, &e) == 0)
-        send_stream(r, buf_slice(&b), false);
-    buf_release(&b);
+    int rc = r->inside_event ? buf_append(b, "\n\n", 2) : 0;
+    if (rc == 0)
+        rc = a->translation ? translation_stream_error(a->translation, r->dialect, &e, b)
+                            : r->dialect->write_stream_error(b, &e);
+    if (rc < 0)
+        b->len = 0;
 }
 
 /* ---- after a failure ---- */
@@ -360,6 +367,8 @@ void req_answer_attempt_ended(struct req *r)
                  a->res.status);
     else
         after_failure(r, a);
+    if (r->state == REQ_REJECT && r->streamed && !r->error_passed_on && !r->as_array)
+        prepare_last_event(r, a);
     r->attempt = NULL;
     attempt_release(a);
 }

@@ -16,9 +16,6 @@ void req_answer_exhausted(struct req *r);
 bool req_answer_stream(struct req *r, struct slice events);
 /* Ends a stream as its protocol demands, `last` being its final events (may be empty). */
 bool req_answer_stream_end(struct req *r, struct slice last);
-/* The stream can't go on: an error event in the caller's dialect; the connection is then ended
- * uncleanly. */
-void req_answer_break(struct req *r);
 
 /* [model] response_model = alias: the caller's name as a JSON string (in the request's arena),
  * which stands in place of the provider's in answers; else n = 0. */

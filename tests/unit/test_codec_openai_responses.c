@@ -416,7 +416,49 @@ static void errors_in_streams(void **state)
         chat, responses, ROLE "data: {\"error\":{\"message\":\"slow\",\"code\":429}}\n\n", &caller);
     assert_non_null(strstr(told, "event: error\ndata: {\"type\":\"error\",\"sequence_number\":2,"
                                  "\"code\":\"rate_limit_exceeded\",\"message\":\"slow\",\"param\":"
-                                 "null}\n\nincomplete\n"));
+                                 "null}\n\nevent: response.failed\ndata: {\"type\":"
+                                 "\"response.failed\",\"sequence_number\":3,\"response\":{"));
+    assert_non_null(strstr(told, "\"status\":\"failed\",\"background\":false,\"error\":{\"code\":"
+                                 "\"rate_limit_exceeded\",\"message\":\"slow\"},"));
+    /* Before a response was created there is none that could fail. */
+    told =
+        codec_stream_with(chat, responses, "data: {\"error\":{\"message\":\"slow\"}}\n\n", &caller);
+    assert_non_null(strstr(told, "\"sequence_number\":0,"));
+    assert_null(strstr(told, "response.failed"));
+}
+
+/* The numbering goes on from what the provider sent. */
+static void own_error_natively(void **state)
+{
+    (void)state;
+    struct dialect_stream s = {.events = 7, .created_s = 12};
+    struct dialect_error e = {.message = SLICE_LIT("gone"),
+                              .type = "server_error",
+                              .code = "upstream_cut",
+                              .status = 502,
+                              .stream = &s};
+    struct buf out;
+    buf_init(&out, 65536);
+    s.id.n = 6;
+    memcpy(s.id.s, "resp_1", 6);
+    s.model.n = 1;
+    s.model.s[0] = 'm';
+    assert_int_equal(dialect_openai_responses.write_stream_error(&out, &e), 0);
+    const char *told = codec_told(&out);
+    static const char begin[] =
+        "event: error\ndata: {\"type\":\"error\",\"sequence_number\":7,\"code\":\"upstream_cut\","
+        "\"message\":\"gone\",\"param\":null}\n\nevent: response.failed\ndata: {\"type\":"
+        "\"response.failed\",\"sequence_number\":8,\"response\":{\"id\":\"resp_1\",\"object\":"
+        "\"response\",\"created_at\":12,\"status\":\"failed\",";
+    assert_memory_equal(told, begin, sizeof begin - 1);
+    assert_non_null(strstr(told, "\"error\":{\"code\":\"server_error\",\"message\":\"gone\"}"));
+    out.len = 0;
+    e.stream = NULL;
+    assert_int_equal(dialect_openai_responses.write_stream_error(&out, &e), 0);
+    assert_string_equal(codec_told(&out),
+                        "event: error\ndata: {\"type\":\"error\",\"sequence_number\":0,\"code\":"
+                        "\"upstream_cut\",\"message\":\"gone\",\"param\":null}\n\n");
+    buf_release(&out);
 }
 
 /* ---- the native path ---- */
@@ -498,8 +540,8 @@ int main(void)
         cmocka_unit_test(same_again),        cmocka_unit_test(across),
         cmocka_unit_test(refused),           cmocka_unit_test(answers),
         cmocka_unit_test(streams),           cmocka_unit_test(streams_across),
-        cmocka_unit_test(errors_in_streams), cmocka_unit_test(natively),
-        cmocka_unit_test(fields_are_stated),
+        cmocka_unit_test(errors_in_streams), cmocka_unit_test(own_error_natively),
+        cmocka_unit_test(natively),          cmocka_unit_test(fields_are_stated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,6 @@ PAIRS = tuple((client, provider) for client in _CLIENTS
 # Cells that are known to fail, and why: (client, provider or "*", scenario). A cell that passes all the
 # same is a failure: its line must go.
 KNOWN = {
-    ("openai.responses", "*", "cut_stream"): "the gateway's own error event begins a numbering of its own",
 }
 
 # How each dialect's mock is told to say these.
