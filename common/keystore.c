@@ -1,7 +1,7 @@
 /*
  * keystore.c: virtual keys in LMDB, and their audit trail.
  *
- * Databases of the environment `state`:
+ * Databases of the environment `state` (state_db.h has the others):
  *   keys     key id -> record
  *   digests  SHA-256 -> the part of the record that a request needs, once for each digest of a key
  *   names    name -> key id
@@ -13,13 +13,23 @@
 #include "common/keystore.h"
 
 #include "common/check.h"
+#include "common/state_db.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DB_KEYS, DB_DIGESTS, DB_NAMES, DB_AUDIT, DB_COUNT };
-static const char *const db_names[DB_COUNT] = {"keys", "digests", "names", "audit"};
+enum {
+    DB_KEYS = STATE_DB_KEYS,
+    DB_DIGESTS = STATE_DB_DIGESTS,
+    DB_NAMES = STATE_DB_NAMES,
+    DB_AUDIT = STATE_DB_AUDIT,
+};
+static const char *const db_names[STATE_DB_COUNT] = {
+#define X(id, name) [STATE_DB_##id] = name,
+    STATE_DBS(X)
+#undef X
+};
 
 enum { STATE_SCHEMA = 1, RECORD_VERSION = 1 };
 static const size_t STATE_MAP_BYTES = (size_t)4 << 30;
@@ -60,7 +70,7 @@ enum store_err keystore_open(const char *state_dir, unsigned store_flags, size_t
         .map_bytes = map_bytes ? map_bytes : STATE_MAP_BYTES,
         .schema = STATE_SCHEMA,
         .dbs = db_names,
-        .db_count = DB_COUNT,
+        .db_count = STATE_DB_COUNT,
     };
     return store_open(&cfg, out, e);
 }

@@ -59,6 +59,7 @@ enum ledger_flags {
     LEDGER_F_NAMES_SHORT = 1 << 6,  /* names didn't fit: those over 60 bytes are shortened */
     LEDGER_F_CLIENT_RETRY = 1 << 7, /* the client says that it repeats a request */
     LEDGER_F_MALFORMED = 1 << 8,    /* made from a malformed slot: what couldn't be read is 0 */
+    LEDGER_F_BATCH = 1 << 9,        /* a whole batch, at the provider's prices for one */
 };
 
 /* Strings of a record, in this order behind the fixed part. */

@@ -85,7 +85,7 @@ static const struct {
     {LEDGER_F_STREAM, "stream"},           {LEDGER_F_CLIENT_GONE, "client_gone"},
     {LEDGER_F_WORKER_DIED, "worker_died"}, {LEDGER_F_FROM_INTENT, "from_intent"},
     {LEDGER_F_NAMES_SHORT, "names_short"}, {LEDGER_F_CLIENT_RETRY, "client_retry"},
-    {LEDGER_F_MALFORMED, "malformed"},
+    {LEDGER_F_MALFORMED, "malformed"},     {LEDGER_F_BATCH, "batch"},
 };
 
 static bool put_key_name(void *w, const struct keystore_record *k)

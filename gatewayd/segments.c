@@ -5,6 +5,7 @@
 
 #include "common/dns_shm.h"
 #include "common/money.h"
+#include "common/objects_shm.h"
 #include "gatewayd/control_shm.h"
 
 #include <fcntl.h>
@@ -43,7 +44,7 @@ static int open_dns(int dir, struct shm *out, struct errbuf *e)
     return 0;
 }
 
-static int open_money(int dir, unsigned n_workers, struct segments *s, struct errbuf *e)
+static int open_money_and_objects(int dir, unsigned n_workers, struct segments *s, struct errbuf *e)
 {
     unsigned cores = (unsigned)GW_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
     unsigned slots =
@@ -60,19 +61,19 @@ static int open_money(int dir, unsigned n_workers, struct segments *s, struct er
     if (money_attach(&m, &s->money, -1, e) < 0)
         return -1;
     s->max_workers = m.header->region_count - SPARE_REGIONS;
-    return 0;
+    return objects_segment_open(dir, m.header->region_count, &s->objects, e);
 }
 
 int segments_open(const char *runtime_dir, unsigned n_workers, struct segments *out,
                   struct errbuf *e)
 {
-    *out = (struct segments){.control.fd = -1, .money.fd = -1, .dns.fd = -1};
+    *out = (struct segments){.control.fd = -1, .money.fd = -1, .dns.fd = -1, .objects.fd = -1};
     int dir = open(runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return err_set_errno(e, "can't open runtime_dir %s", runtime_dir);
     int rc = -1;
     if (control_create(dir, &out->control, e) == 0 && open_dns(dir, &out->dns, e) == 0)
-        rc = open_money(dir, n_workers, out, e);
+        rc = open_money_and_objects(dir, n_workers, out, e);
     close(dir);
     if (rc < 0)
         segments_close(out);
@@ -84,6 +85,7 @@ void segments_close(struct segments *s)
     shm_detach(&s->control);
     shm_detach(&s->money);
     shm_detach(&s->dns);
+    shm_detach(&s->objects);
 }
 
 int segment_attach(enum ipc_fd_kind kind, int fd, struct shm *out, struct errbuf *e)
@@ -91,6 +93,7 @@ int segment_attach(enum ipc_fd_kind kind, int fd, struct shm *out, struct errbuf
     struct shm_spec dns = dns_spec();
     /* Self-describing: adopted from another version too, whatever its size. */
     struct shm_spec money = {.name = "money", .layout = MONEY_LAYOUT};
+    struct shm_spec objects = {.name = "objects", .layout = OBJECTS_LAYOUT};
     switch (kind) {
     case IPC_FD_CONTROL:
         return control_attach(fd, out, e);
@@ -98,6 +101,8 @@ int segment_attach(enum ipc_fd_kind kind, int fd, struct shm *out, struct errbuf
         return shm_attach(fd, &dns, out, e);
     case IPC_FD_MONEY:
         return shm_attach(fd, &money, out, e);
+    case IPC_FD_OBJECTS:
+        return shm_attach(fd, &objects, out, e);
     default:
         return err_set(e, "descriptor kind %d is no segment", (int)kind);
     }

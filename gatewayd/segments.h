@@ -8,9 +8,9 @@
 #include "common/shm.h"
 #include "gatewayd/ipc.h"
 
-/* What the master holds. The mappings of money and dns are not used by it, only handed on. */
+/* What the master holds. The mappings but control are not used by it, only handed on. */
 struct segments {
-    struct shm control, money, dns;
+    struct shm control, money, dns, objects;
     unsigned max_workers; /* that the regions of the money segment suffice for */
 };
 

@@ -15,6 +15,7 @@
 #include "gatewayd/keeper/admin.h"
 #include "gatewayd/keeper/dns.h"
 #include "gatewayd/keeper/ledger_writer.h"
+#include "gatewayd/keeper/object_writer.h"
 #include "gatewayd/keeper/reloads.h"
 #include "gatewayd/net/tls.h"
 
@@ -115,7 +116,10 @@ static int start_ledger(struct keeper *k, const struct conf_store *conf, struct 
         .commit_interval_us = conf->commit_interval_us,
         .retention_days = retention_days(conf),
     };
-    return ledger_writer_start(&cfg, &k->ledger, e);
+    if (ledger_writer_start(&cfg, &k->ledger, e) < 0)
+        return -1;
+    k->object_writer = object_writer_new(k, e);
+    return k->object_writer ? 0 : -1;
 }
 
 static int keeper_build(struct child *c, struct child_build *b, struct errbuf *e)
@@ -257,7 +261,9 @@ static int attach_segments(struct keeper *k, struct errbuf *e)
 {
     struct child *c = k->child;
     if (child_attach(c, IPC_FD_DNS, &k->dns_shm, e) < 0 ||
-        child_attach(c, IPC_FD_MONEY, &k->money_shm, e) < 0)
+        child_attach(c, IPC_FD_MONEY, &k->money_shm, e) < 0 ||
+        child_attach(c, IPC_FD_OBJECTS, &k->objects_shm, e) < 0 ||
+        objects_attach(&k->objects, &k->objects_shm, c->fd[IPC_FD_OBJECTS_WAKE], e) < 0)
         return -1;
     k->dns_seg = shm_body(&k->dns_shm);
     return money_attach(&k->money, &k->money_shm, c->fd[IPC_FD_LEDGER_WAKE], e);
@@ -287,8 +293,10 @@ static int keeper_start(struct child *c, struct errbuf *e)
 /* The order matters: first nobody waits for an answer any more, then the connections go. */
 static void keeper_close(struct keeper *k)
 {
+    object_writer_stop(k->object_writer);
     jobs_free(k->readers);
     jobs_free(k->writers);
+    object_writer_free(k->object_writer);
     jobs_free(k->verifiers);
     reloads_free(k->reloads);
     admin_server_free(k->admin);
@@ -305,6 +313,7 @@ static void keeper_close(struct keeper *k)
     store_close(k->ledger_store);
     shm_detach(&k->dns_shm);
     shm_detach(&k->money_shm);
+    shm_detach(&k->objects_shm);
 }
 
 int keeper_main(struct child *c)
@@ -318,7 +327,8 @@ int keeper_main(struct child *c)
         .child_died = keeper_child_died,
         .result = keeper_result,
     };
-    struct keeper k = {.child = c, .dns_shm = {.fd = -1}, .money_shm = {.fd = -1}};
+    struct keeper k = {
+        .child = c, .dns_shm = {.fd = -1}, .money_shm = {.fd = -1}, .objects_shm = {.fd = -1}};
     int code = child_run(c, &ops, &k);
     keeper_close(&k);
     return code;

@@ -10,6 +10,7 @@
 #include "common/conf.h"
 #include "common/dns_shm.h"
 #include "common/money.h"
+#include "common/objects_shm.h"
 #include "common/secrets.h"
 #include "common/shm.h"
 #include "common/store.h"
@@ -21,6 +22,7 @@ struct dns;
 struct admin_server;
 struct reloads;
 struct ledger_writer;
+struct object_writer;
 struct tls_ctx;
 
 /* One generation as the keeper needs it. Counted, by the loop only: calls in flight keep theirs. */
@@ -51,6 +53,9 @@ struct keeper {
     struct admin_server *admin;
     struct reloads *reloads;
     struct ledger_writer *ledger;
+    struct shm objects_shm;
+    struct objects objects;
+    struct object_writer *object_writer;
     struct event *stale_timer;
     struct event *orphan_timer; /* once the master is gone */
     int64_t leave_at_us;

@@ -36,6 +36,12 @@ struct region_view {
     uint32_t taken;      /* slots whose records are in the open batch */
 };
 
+/* A record that is handed in (ledger_writer_add); on the stack of who waits for it. */
+struct addition {
+    const struct ledger_body *body;
+    enum { WAITING, WRITTEN, REFUSED } state;
+};
+
 struct ledger_writer {
     struct ledger_writer_config cfg;
     struct ledger_appender *appender;
@@ -52,6 +58,9 @@ struct ledger_writer {
     uint32_t in_batch;
     uint32_t since_release; /* records written since the ledger's pages were unmapped */
     bool batch_full, unwritable;
+    pthread_mutex_t add_lock;
+    pthread_cond_t added;
+    struct addition *addition; /* NULL: none; one at a time */
     pthread_mutex_t stats_lock;
     struct ledger_writer_stats stats;
     struct ledger_writer_stats pending; /* of the open batch */
@@ -203,9 +212,29 @@ static void forget_notes(struct ledger_writer *w)
     }
 }
 
+static struct addition *addition_of(struct ledger_writer *w)
+{
+    pthread_mutex_lock(&w->add_lock);
+    struct addition *a = w->addition;
+    pthread_mutex_unlock(&w->add_lock);
+    return a;
+}
+
+static void end_addition(struct ledger_writer *w, bool written)
+{
+    pthread_mutex_lock(&w->add_lock);
+    if (w->addition)
+        w->addition->state = written ? WRITTEN : REFUSED;
+    w->addition = NULL;
+    pthread_cond_broadcast(&w->added);
+    pthread_mutex_unlock(&w->add_lock);
+}
+
 static bool has_work(struct ledger_writer *w)
 {
     int64_t first;
+    if (addition_of(w))
+        return true;
     for (uint32_t r = 0; r < w->region_count; r++)
         if (money_drain_pending(w->cfg.money, r, &first) > 0 || w->regions[r].young > 0 ||
             w->regions[r].opened_seen != money_region_opened(w->cfg.money, r))
@@ -231,9 +260,9 @@ static enum store_err apply_retention(struct ledger_writer *w)
     return err;
 }
 
-static enum store_err fill_batch(struct ledger_writer *w)
+static enum store_err fill_batch(struct ledger_writer *w, const struct addition *more)
 {
-    enum store_err err = STORE_OK;
+    enum store_err err = more ? append(w, more->body) : STORE_OK;
     for (uint32_t r = 0; err == STORE_OK && r < w->region_count; r++) {
         err = take_region(w, r);
         if (err == STORE_OK)
@@ -325,9 +354,10 @@ static bool pass(struct ledger_writer *w)
     w->batch_full = false;
     if (!has_work(w) && !retention_is_due(w))
         return true;
+    const struct addition *more = addition_of(w);
     enum store_err err = ledger_begin(w->appender, clock_wall_us());
     if (err == STORE_OK) {
-        err = fill_batch(w);
+        err = fill_batch(w, more);
         if (err == STORE_OK)
             err = ledger_commit(w->appender);
         else
@@ -335,6 +365,8 @@ static bool pass(struct ledger_writer *w)
     }
     report_outcome(w, err);
     GW_FAULT("ledger.committed");
+    if (more)
+        end_addition(w, err == STORE_OK);
     for (uint32_t r = 0; err == STORE_OK && r < w->region_count; r++)
         money_drain_done(w->cfg.money, r, w->regions[r].taken);
     release_pages(w);
@@ -478,8 +510,10 @@ static void *run(void *arg)
         if (!lost_settled)
             lost_settled = settle_lost(w) == STORE_OK;
         bool ok = lost_settled && pass(w);
-        if (stop && (!ok || !w->batch_full))
+        if (stop && (!ok || !w->batch_full)) {
+            end_addition(w, false);
             return NULL;
+        }
         if (!stop && (!ok || !w->batch_full))
             wait_for_work(w);
     }
@@ -490,6 +524,20 @@ static void tell(struct ledger_writer *w)
     uint64_t one = 1;
     if (write(w->cfg.money->wake_fd, &one, sizeof one) < 0)
         GW_DCHECK(errno == EAGAIN);
+}
+
+int ledger_writer_add(struct ledger_writer *w, const struct ledger_body *b)
+{
+    struct addition a = {b, WAITING};
+    pthread_mutex_lock(&w->add_lock);
+    while (w->addition)
+        pthread_cond_wait(&w->added, &w->add_lock);
+    w->addition = &a;
+    tell(w);
+    while (a.state == WAITING)
+        pthread_cond_wait(&w->added, &w->add_lock);
+    pthread_mutex_unlock(&w->add_lock);
+    return a.state == WRITTEN ? 0 : -1;
 }
 
 static void set_rules(struct ledger_writer *w, int64_t commit_interval_us, uint32_t retention_days)
@@ -514,6 +562,8 @@ static void free_writer(struct ledger_writer *w)
     free(w->regions);
     free(w->seen);
     pthread_mutex_destroy(&w->stats_lock);
+    pthread_mutex_destroy(&w->add_lock);
+    pthread_cond_destroy(&w->added);
     free(w);
 }
 
@@ -533,6 +583,8 @@ int ledger_writer_start(const struct ledger_writer_config *cfg, struct ledger_wr
     }
     atomic_store(&w->look_for_dead, true);
     GW_REQUIRE(pthread_mutex_init(&w->stats_lock, NULL) == 0);
+    GW_REQUIRE(pthread_mutex_init(&w->add_lock, NULL) == 0);
+    GW_REQUIRE(pthread_cond_init(&w->added, NULL) == 0);
     enum store_err err = ledger_appender_new(cfg->ledger, &w->appender);
     if (err != STORE_OK) {
         free_writer(w);

@@ -9,7 +9,8 @@
  * when slots run out workers answer 503. A slot whose body is malformed stops nobody: it becomes an
  * unsettled record of its reservation, or goes to quarantine when it doesn't say what it belongs to.
  *
- * All functions are for the keeper's main thread; none waits for a disk but stop.
+ * All functions but ledger_writer_add are for the keeper's main thread; none of these waits for a
+ * disk but stop.
  */
 #ifndef GW_KEEPER_LEDGER_WRITER_H
 #define GW_KEEPER_LEDGER_WRITER_H
@@ -35,6 +36,11 @@ void ledger_writer_configure(struct ledger_writer *w, int64_t commit_interval_us
 void ledger_writer_stop(struct ledger_writer *w);
 /* The master says that a worker died: look for its region now instead of within a second. */
 void ledger_writer_region_dead(struct ledger_writer *w, uint32_t worker, uint64_t incarnation);
+
+/* Appends a record that no worker's slot holds, unless one of its id is there, and waits until that
+ * is durable. -1: the ledger can't be written at the moment, or the writer is being stopped. For
+ * the job threads. */
+GW_MUSTUSE int ledger_writer_add(struct ledger_writer *w, const struct ledger_body *b);
 
 struct ledger_writer_stats {
     uint64_t records, duplicates, commits, intents, failures;

@@ -271,7 +271,8 @@ static void init(struct master *m, const char *config_path)
     m->pool.n = sdnotify_listen_fds(m->pool.v);
     m->self_fd = open_self();
     m->ledger_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    GW_REQUIRE(m->self_fd >= 0 && m->ledger_wake >= 0);
+    m->objects_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    GW_REQUIRE(m->self_fd >= 0 && m->ledger_wake >= 0 && m->objects_wake >= 0);
     proc_init(&m->keeper, m, ROLE_KEEPER, 0);
     proc_init(&m->loader, m, ROLE_LOADER, 0);
     for (unsigned i = 0; i < CONTROL_MAX_WORKERS; i++)

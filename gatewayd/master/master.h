@@ -108,7 +108,7 @@ struct master {
     int state_lock, runtime_lock;
     struct segments segments;
     struct control_shm *control; /* NULL before the segments exist */
-    int ledger_wake;
+    int ledger_wake, objects_wake;
     struct ipc_log log;
     int log_fd;
     struct listen_pool pool;

@@ -276,10 +276,12 @@ static int attach_segments(struct worker *w, struct errbuf *e)
     struct child *c = w->child;
     struct shm *dns = &w->dns_shm;
     if (segment_attach(IPC_FD_MONEY, c->fd[IPC_FD_MONEY], &w->money_shm, e) < 0 ||
+        segment_attach(IPC_FD_OBJECTS, c->fd[IPC_FD_OBJECTS], &w->objects_shm, e) < 0 ||
         segment_attach(IPC_FD_DNS, c->fd[IPC_FD_DNS], dns, e) < 0)
         return -1;
     w->dns = shm_body(dns);
-    if (money_attach(&w->money, &w->money_shm, c->fd[IPC_FD_LEDGER_WAKE], e) < 0)
+    if (money_attach(&w->money, &w->money_shm, c->fd[IPC_FD_LEDGER_WAKE], e) < 0 ||
+        objects_attach(&w->objects, &w->objects_shm, c->fd[IPC_FD_OBJECTS_WAKE], e) < 0)
         return -1;
     enum money_err err = money_claim(&w->money, c->slot, c->incarnation, &w->owner);
     return err == MONEY_OK ? 0 : err_set(e, "money segment: %s", money_err_text(err));

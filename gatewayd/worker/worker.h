@@ -14,6 +14,7 @@
 #include "common/keystore.h"
 #include "common/list.h"
 #include "common/money.h"
+#include "common/objects_shm.h"
 #include "gatewayd/child.h"
 #include "gatewayd/dialect/dialect.h"
 #include "gatewayd/http/head.h"
@@ -68,6 +69,9 @@ struct worker {
     struct shm money_shm, dns_shm;
     struct money money;
     struct money_owner owner;
+    struct shm objects_shm;
+    struct objects objects;
+    uint32_t objects_promised; /* places in the outbox kept for requests under way */
     const struct dns_seg *dns;
 
     /* Scratch for one callback: never holds anything over a return to the loop. */
