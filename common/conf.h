@@ -75,7 +75,28 @@ struct conf_cidrs {
 
 enum conf_auth { CONF_AUTH_KEYS, CONF_AUTH_OPEN };
 enum conf_response_model { CONF_RESPONSE_MODEL_UPSTREAM, CONF_RESPONSE_MODEL_ALIAS };
-enum conf_cred_auth { CONF_CRED_KEY, CONF_CRED_NONE, CONF_CRED_SIGV4 };
+enum conf_cred_auth {
+    CONF_CRED_KEY,
+    CONF_CRED_NONE,
+    CONF_CRED_SIGV4,
+    CONF_CRED_SIGV4_CONTAINER,
+    CONF_CRED_SIGV4_IMDS,
+    CONF_CRED_GCP_SA,
+    CONF_CRED_GCP_METADATA,
+    CONF_CRED_ENTRA,
+};
+/* From where the keeper fetches what is shown to the provider. */
+enum conf_token_source {
+    CONF_TOKEN_NONE, /* nothing is fetched: the secret itself, or none */
+    CONF_TOKEN_GCP_SA,
+    CONF_TOKEN_GCP_METADATA,
+    CONF_TOKEN_ENTRA_SECRET,
+    CONF_TOKEN_ENTRA_FEDERATED, /* a token of another issuer in token_file */
+    CONF_TOKEN_ENTRA_METADATA,  /* managed identity */
+    CONF_TOKEN_AWS_STATIC,      /* of sigv4 with role_arn: the base keys are in the configuration */
+    CONF_TOKEN_AWS_CONTAINER,
+    CONF_TOKEN_AWS_METADATA,
+};
 enum conf_tristate { CONF_AUTO, CONF_OFF, CONF_ON };
 
 /* Where a secret or a PEM file comes from and under which name the loader put it into the memfd. */
@@ -165,6 +186,21 @@ struct conf_pairs {
     uint32_t n;
 };
 
+/* How a credential's token is fetched. URLs have a host where their source uses them, but for
+ * token_url: without one the service account's file says it. */
+struct conf_token {
+    int source;                   /* enum conf_token_source */
+    struct conf_url token_url;    /* of gcp-sa */
+    struct conf_url authority;    /* of entra: TENANT/oauth2/v2.0/token is below it */
+    struct conf_url metadata_url; /* its root; of sigv4-container all of the URL */
+    struct conf_url sts_url;      /* with role_arn */
+    struct slice tenant, client_id, scope;
+    struct slice role_arn, external_id;
+    struct conf_secret container_token; /* $AWS_CONTAINER_AUTHORIZATION_TOKEN */
+    struct slice token_file;            /* read before every fetch: others renew it */
+    struct conf_secret ca;              /* token_ca_file, else that of [gateway] */
+};
+
 struct conf_credential {
     uint32_t index; /* dense, 0.. over conf->credentials */
     struct slice name;
@@ -173,9 +209,23 @@ struct conf_credential {
     struct conf_secret secret;
     struct slice access_key_id; /* of CONF_CRED_SIGV4, as is the next */
     struct conf_secret session_token;
+    struct conf_token token;
     int64_t weight;
     struct conf_slices models; /* upstream models that it serves; n == 0: all */
 };
+
+/* Whether its requests are signed with AWS keys, fetched or configured. */
+static inline bool conf_credential_signs(const struct conf_credential *c)
+{
+    return c->auth == CONF_CRED_SIGV4 || c->auth == CONF_CRED_SIGV4_CONTAINER ||
+           c->auth == CONF_CRED_SIGV4_IMDS;
+}
+
+/* Whether what it shows comes from the table of tokens (token_shm.h). */
+static inline bool conf_credential_fetched(const struct conf_credential *c)
+{
+    return c->token.source != CONF_TOKEN_NONE;
+}
 
 struct conf_provider {
     uint32_t index;
@@ -189,6 +239,7 @@ struct conf_provider {
     bool internal; /* base_url's host may resolve to an address of the operator's own network */
     /* The HTTP proxy, used by CONNECT: `proxy`, else for https HTTPS_PROXY but for NO_PROXY. */
     bool has_proxy;
+    bool own_proxy; /* `proxy` is set: for its credentials' token services too */
     struct conf_url proxy;
     struct conf_secret ca;
     struct conf_secret client_certificate;
@@ -345,6 +396,9 @@ void conf_free(struct conf *conf);
  * call. */
 typedef void (*conf_secret_fn)(void *arg, const struct conf_entry *at, struct slice ref, bool pem);
 void conf_each_secret(const struct conf_entries *entries, conf_secret_fn fn, void *arg);
+
+/* HTTPS_PROXY of the environment for a host, but for those that NO_PROXY names; NULL: none. */
+const char *conf_environment_proxy(struct slice host);
 
 /* ---- lookups: O(1), no allocation ---- */
 

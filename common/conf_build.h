@@ -1,5 +1,5 @@
 /*
- * conf_build.h: what conf_build.c and conf_resolve.c share.
+ * conf_build.h: what conf_build.c, conf_resolve.c and conf_credential.c share.
  */
 #ifndef GW_COMMON_CONF_BUILD_H
 #define GW_COMMON_CONF_BUILD_H
@@ -48,5 +48,10 @@ void conf_check_dangling(struct build *b);
 
 /* Fills the rest of b->conf: references, order, indexes; checks what is between sections. */
 void conf_resolve(struct build *b);
+
+/* Its provider, how it is shown, and where its token comes from. conf_credential.c. */
+void conf_resolve_credential(struct build *b, struct raw_credential *r, const struct section *s);
+/* Somebody has to verify a certificate and has no store of their own: [gateway] ca_file is read. */
+void conf_use_system_trust(struct build *b);
 
 #endif

@@ -7,6 +7,7 @@
 #include "common/conf_addr.h"
 #include "common/conf_build.h"
 #include "common/suggest.h"
+#include "common/token_shm.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -114,39 +115,15 @@ static void name_common_blobs(struct build *b)
 
 /* ---- providers ---- */
 
-static bool host_matches(struct slice host, struct slice pattern)
-{
-    if (slice_eq_str(pattern, "*") || slice_ieq(host, pattern))
-        return true;
-    if (pattern.n && pattern.p[0] == '.')
-        pattern = slice_of(pattern.p + 1, pattern.n - 1);
-    return pattern.n && host.n > pattern.n && host.p[host.n - pattern.n - 1] == '.' &&
-           slice_ieq(slice_of(host.p + host.n - pattern.n, pattern.n), pattern);
-}
-
-static const char *environment(const char *upper, const char *lower)
-{
-    const char *v = getenv(lower);
-    return v && *v ? v : getenv(upper);
-}
-
-static bool excepted_from_proxy(struct slice host)
-{
-    struct slice rest = slice_str(environment("NO_PROXY", "no_proxy"));
-    while (rest.p)
-        if (host_matches(host, slice_trim(slice_split(&rest, ','))))
-            return true;
-    return false;
-}
-
 static void resolve_proxy(struct build *b, struct raw_provider *r, const struct section *s)
 {
     struct conf_provider *p = &r->pub;
     struct errbuf why;
     p->proxy = r->proxy;
-    if (!r->proxy.host.n && p->base_url.tls && !excepted_from_proxy(p->base_url.host)) {
-        const char *env = environment("HTTPS_PROXY", "https_proxy");
-        if (env && *env && conf_url_read(slice_str(env), b->arena, &p->proxy, &why) < 0)
+    p->own_proxy = p->proxy.host.n > 0;
+    if (!p->own_proxy && p->base_url.tls) {
+        const char *env = conf_environment_proxy(p->base_url.host);
+        if (env && conf_url_read(slice_str(env), b->arena, &p->proxy, &why) < 0)
             build_error(b, s->head, "HTTPS_PROXY in the environment: %s", why.msg);
     }
     p->has_proxy = p->proxy.host.n > 0;
@@ -155,10 +132,16 @@ static void resolve_proxy(struct build *b, struct raw_provider *r, const struct 
                     "a proxy is http://HOST:PORT: no https, no path");
 }
 
+void conf_use_system_trust(struct build *b)
+{
+    struct conf_gateway *g = &b->conf->gateway;
+    g->ca.ref = conf_printf(b->arena, "file:%.*s", SLICE_FMT(g->ca_file));
+    g->ca.blob = SLICE_LIT("ca:system");
+}
+
 static void resolve_trust(struct build *b, struct raw_provider *r, const struct section *s)
 {
     struct conf_provider *p = &r->pub;
-    struct conf_gateway *g = &b->conf->gateway;
     const char *name = s->name.p;
     if (p->client_certificate.ref.n)
         p->client_certificate.blob = conf_printf(b->arena, "provider:%s:client_certificate", name);
@@ -172,9 +155,8 @@ static void resolve_trust(struct build *b, struct raw_provider *r, const struct 
     if (p->ca.ref.n) {
         p->ca.blob = conf_printf(b->arena, "ca:%.*s", SLICE_FMT(p->ca.ref));
     } else if (p->base_url.tls) {
-        g->ca.ref = conf_printf(b->arena, "file:%.*s", SLICE_FMT(g->ca_file));
-        g->ca.blob = SLICE_LIT("ca:system");
-        p->ca = g->ca;
+        conf_use_system_trust(b);
+        p->ca = b->conf->gateway.ca;
     }
 }
 
@@ -335,44 +317,6 @@ static bool resolve_providers(struct build *b)
 
 /* ---- credentials ---- */
 
-static void check_sigv4(struct build *b, const struct conf_credential *cr, const struct section *s)
-{
-    const struct provider_kind *k = cr->provider->kind;
-    if (cr->auth == CONF_CRED_SIGV4 && !k->aws_service)
-        build_error(b, build_entry(b, s, "auth"), "the kind `%s` has no auth = sigv4", k->name);
-    else if (cr->auth == CONF_CRED_SIGV4 && !cr->access_key_id.n)
-        build_error(b, s->head, "`access_key_id` is missing");
-    else if (cr->auth != CONF_CRED_SIGV4 && cr->access_key_id.n)
-        build_error(b, build_entry(b, s, "access_key_id"),
-                    "`access_key_id` goes with auth = sigv4");
-    if (cr->auth != CONF_CRED_SIGV4 && cr->session_token.ref.n)
-        build_error(b, build_entry(b, s, "session_token"),
-                    "`session_token` goes with auth = sigv4");
-}
-
-static void resolve_credential(struct build *b, struct raw_credential *r, const struct section *s)
-{
-    struct conf_credential *cr = &r->pub;
-    cr->provider = conf_provider_find(b->conf, r->provider);
-    if (!cr->provider) {
-        build_error(b, build_entry(b, s, "provider"), "there is no [provider:%.*s]",
-                    SLICE_FMT(r->provider));
-        return;
-    }
-    bool optional = !provider_needs_secret(cr->provider->kind);
-    cr->auth =
-        r->auth >= 0 ? r->auth : (optional && !cr->secret.ref.n ? CONF_CRED_NONE : CONF_CRED_KEY);
-    check_sigv4(b, cr, s);
-    if (cr->auth != CONF_CRED_NONE && !cr->secret.ref.n)
-        build_error(b, s->head, "`secret` is missing");
-    if (cr->auth == CONF_CRED_NONE && cr->secret.ref.n)
-        build_error(b, build_entry(b, s, "secret"), "auth = none goes without a secret");
-    if (cr->secret.ref.n)
-        cr->secret.blob = conf_printf(b->arena, "credential:%s", s->name.p);
-    if (cr->session_token.ref.n)
-        cr->session_token.blob = conf_printf(b->arena, "session_token:%s", s->name.p);
-}
-
 static bool has_credential(const struct conf_credential *v, uint32_t n,
                            const struct conf_provider *p)
 {
@@ -438,6 +382,18 @@ static void warn_of_plain_http(struct build *b)
     c->warnings = (struct conf_slices){v, n};
 }
 
+/* Their tokens must find room in shared memory, in two generations at a time. */
+static void check_fetched(struct build *b)
+{
+    const struct conf *c = b->conf;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->n_credentials; i++)
+        n += conf_credential_fetched(&c->credentials[i]);
+    if (n > TOKEN_CREDENTIALS_MAX)
+        build_error(b, NULL, "%u credentials need a token; there is room for %d", n,
+                    TOKEN_CREDENTIALS_MAX);
+}
+
 static bool resolve_credentials(struct build *b)
 {
     struct conf *c = b->conf;
@@ -448,7 +404,7 @@ static bool resolve_credentials(struct build *b)
     FOREACH_SECTION(b, CONF_SECTION_CREDENTIAL, s)
     {
         struct raw_credential *r = s->raw;
-        resolve_credential(b, r, s);
+        conf_resolve_credential(b, r, s);
         r->pub.name = s->name;
         r->pub.index = c->n_credentials;
         conf_map_put(&c->index->credentials, s->name, c->n_credentials);
@@ -456,6 +412,7 @@ static bool resolve_credentials(struct build *b)
     }
     attach_credentials(b, v);
     c->credentials = v;
+    check_fetched(b);
     warn_of_plain_http(b);
     return b->errs->n == before;
 }

@@ -15,6 +15,7 @@ enum {
     GCP_NAME_BYTES = 256,
     GCP_KEY_PEM_BYTES = 4096, /* RSA of 4096 bits takes 3272 in PKCS #8 */
     GCP_JWT_LIFE_S = 3600,    /* the longest that Google takes */
+    GCP_JWT_MAX_BYTES = 64 * 1024,
 };
 
 /* Of the key file that Google hands out. */

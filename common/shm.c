@@ -62,15 +62,8 @@ static int map(int fd, size_t total_bytes, struct shm *out, struct errbuf *e)
     return 0;
 }
 
-static int fill_new(int fd, const char *file, const struct shm_spec *spec, struct shm *out,
-                    struct errbuf *e)
+static int write_header(int fd, const struct shm_spec *spec, struct shm *out, struct errbuf *e)
 {
-    int rc = posix_fallocate(fd, 0, (off_t)spec->total_bytes);
-    if (rc != 0) {
-        errno = rc;
-        return err_set_errno(e, "no room for %zu KiB of shared memory (%s in runtime_dir)",
-                             spec->total_bytes / 1024, file);
-    }
     struct shm_header h = {
         .layout = spec->layout,
         .header_bytes = SHM_HEADER_BYTES,
@@ -83,6 +76,33 @@ static int fill_new(int fd, const char *file, const struct shm_spec *spec, struc
     memcpy(out->header, &h, sizeof h);
     __atomic_store_n(&out->header->magic, SHM_MAGIC, __ATOMIC_RELEASE);
     return 0;
+}
+
+static int fill_new(int fd, const char *file, const struct shm_spec *spec, struct shm *out,
+                    struct errbuf *e)
+{
+    int rc = posix_fallocate(fd, 0, (off_t)spec->total_bytes);
+    if (rc != 0) {
+        errno = rc;
+        return err_set_errno(e, "no room for %zu KiB of shared memory (%s in runtime_dir)",
+                             spec->total_bytes / 1024, file);
+    }
+    return write_header(fd, spec, out, e);
+}
+
+int shm_create_memory(const struct shm_spec *spec, struct shm *out, struct errbuf *e)
+{
+    *out = (struct shm){.fd = -1};
+    int fd = memfd_create(spec->name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return err_set_errno(e, "cannot create shared memory %s", spec->name);
+    if (ftruncate(fd, (off_t)spec->total_bytes) != 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        err_set_errno(e, "cannot size shared memory %s", spec->name);
+    else if (write_header(fd, spec, out, e) == 0)
+        return 0;
+    close(fd);
+    return -1;
 }
 
 int shm_create(int dir_fd, const struct shm_spec *spec, struct shm *out, struct errbuf *e)

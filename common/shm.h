@@ -1,5 +1,5 @@
 /*
- * shm.h: the shared memory segments in runtime_dir.
+ * shm.h: the shared memory segments, in runtime_dir or without a name.
  *
  * The master creates (or adopts) every segment before it spawns a child and keeps the descriptor;
  * children attach by the descriptor they inherit and open no file. Each segment begins with a
@@ -58,6 +58,9 @@ GW_MUSTUSE int shm_create(int dir_fd, const struct shm_spec *spec, struct shm *o
 /* Master: maps what is there if it is a whole segment of this boot and name, of any layout and
  * size: for self-describing segments. 1 found, 0 nothing usable there, -1 error. */
 GW_MUSTUSE int shm_open_existing(int dir_fd, const char *name, struct shm *out, struct errbuf *e);
+/* Master: a segment without a file, which ends with the last process that has it: for what may not
+ * be found under a name. Its pages are taken when they are first written to. */
+GW_MUSTUSE int shm_create_memory(const struct shm_spec *spec, struct shm *out, struct errbuf *e);
 /* Child: maps the inherited descriptor and checks name and layout; takes `fd` on success. A
  * `total_bytes` of 0 in the spec accepts the size that the header says. */
 GW_MUSTUSE int shm_attach(int fd, const struct shm_spec *spec, struct shm *out, struct errbuf *e);

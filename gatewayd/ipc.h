@@ -113,6 +113,7 @@ enum ipc_fd_kind {
     IPC_FD_MONEY,
     IPC_FD_CONTROL,
     IPC_FD_DNS,
+    IPC_FD_TOKENS,
     IPC_FD_LOG,
     IPC_FD_LEDGER_WAKE, /* eventfd: a worker writes when it settled, the keeper reads */
     IPC_FD_OBJECTS,

@@ -6,6 +6,7 @@
 #include "common/dns_shm.h"
 #include "common/money.h"
 #include "common/objects_shm.h"
+#include "common/token_shm.h"
 #include "gatewayd/control_shm.h"
 
 #include <fcntl.h>
@@ -44,6 +45,15 @@ static int open_dns(int dir, struct shm *out, struct errbuf *e)
     return 0;
 }
 
+static int open_tokens(struct shm *out, struct errbuf *e)
+{
+    struct shm_spec spec = token_seg_spec();
+    if (shm_create_memory(&spec, out, e) < 0)
+        return -1;
+    (void)token_seg_of(out);
+    return 0;
+}
+
 static int open_money_and_objects(int dir, unsigned n_workers, struct segments *s, struct errbuf *e)
 {
     unsigned cores = (unsigned)GW_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
@@ -67,12 +77,14 @@ static int open_money_and_objects(int dir, unsigned n_workers, struct segments *
 int segments_open(const char *runtime_dir, unsigned n_workers, struct segments *out,
                   struct errbuf *e)
 {
-    *out = (struct segments){.control.fd = -1, .money.fd = -1, .dns.fd = -1, .objects.fd = -1};
+    *out = (struct segments){
+        .control.fd = -1, .money.fd = -1, .dns.fd = -1, .objects.fd = -1, .tokens.fd = -1};
     int dir = open(runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return err_set_errno(e, "can't open runtime_dir %s", runtime_dir);
     int rc = -1;
-    if (control_create(dir, &out->control, e) == 0 && open_dns(dir, &out->dns, e) == 0)
+    if (control_create(dir, &out->control, e) == 0 && open_dns(dir, &out->dns, e) == 0 &&
+        open_tokens(&out->tokens, e) == 0)
         rc = open_money_and_objects(dir, n_workers, out, e);
     close(dir);
     if (rc < 0)
@@ -86,11 +98,12 @@ void segments_close(struct segments *s)
     shm_detach(&s->money);
     shm_detach(&s->dns);
     shm_detach(&s->objects);
+    shm_detach(&s->tokens);
 }
 
 int segment_attach(enum ipc_fd_kind kind, int fd, struct shm *out, struct errbuf *e)
 {
-    struct shm_spec dns = dns_spec();
+    struct shm_spec dns = dns_spec(), tokens = token_seg_spec();
     /* Self-describing: adopted from another version too, whatever its size. */
     struct shm_spec money = {.name = "money", .layout = MONEY_LAYOUT};
     struct shm_spec objects = {.name = "objects", .layout = OBJECTS_LAYOUT};
@@ -99,6 +112,8 @@ int segment_attach(enum ipc_fd_kind kind, int fd, struct shm *out, struct errbuf
         return control_attach(fd, out, e);
     case IPC_FD_DNS:
         return shm_attach(fd, &dns, out, e);
+    case IPC_FD_TOKENS:
+        return shm_attach(fd, &tokens, out, e);
     case IPC_FD_MONEY:
         return shm_attach(fd, &money, out, e);
     case IPC_FD_OBJECTS:

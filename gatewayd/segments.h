@@ -8,9 +8,10 @@
 #include "common/shm.h"
 #include "gatewayd/ipc.h"
 
-/* What the master holds. The mappings but control are not used by it, only handed on. */
+/* What the master holds. The mappings but control are not used by it, only handed on. Tokens are
+ * secrets: they have no file in runtime_dir. */
 struct segments {
-    struct shm control, money, dns, objects;
+    struct shm control, money, dns, objects, tokens;
     unsigned max_workers; /* that the regions of the money segment suffice for */
 };
 

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/keystore.h"
 #include "common/log.h"
+#include "common/token_shm.h"
 #include "gatewayd/keeper/admin.h"
 #include "gatewayd/keeper/dns.h"
 #include "gatewayd/keeper/ledger_writer.h"
@@ -261,11 +262,13 @@ static int attach_segments(struct keeper *k, struct errbuf *e)
 {
     struct child *c = k->child;
     if (child_attach(c, IPC_FD_DNS, &k->dns_shm, e) < 0 ||
+        child_attach(c, IPC_FD_TOKENS, &k->tokens_shm, e) < 0 ||
         child_attach(c, IPC_FD_MONEY, &k->money_shm, e) < 0 ||
         child_attach(c, IPC_FD_OBJECTS, &k->objects_shm, e) < 0 ||
         objects_attach(&k->objects, &k->objects_shm, c->fd[IPC_FD_OBJECTS_WAKE], e) < 0)
         return -1;
     k->dns_seg = shm_body(&k->dns_shm);
+    k->token_seg = token_seg_of(&k->tokens_shm);
     return money_attach(&k->money, &k->money_shm, c->fd[IPC_FD_LEDGER_WAKE], e);
 }
 
@@ -312,6 +315,7 @@ static void keeper_close(struct keeper *k)
     ledger_writer_stop(k->ledger);
     store_close(k->ledger_store);
     shm_detach(&k->dns_shm);
+    shm_detach(&k->tokens_shm);
     shm_detach(&k->money_shm);
     shm_detach(&k->objects_shm);
 }
@@ -327,8 +331,11 @@ int keeper_main(struct child *c)
         .child_died = keeper_child_died,
         .result = keeper_result,
     };
-    struct keeper k = {
-        .child = c, .dns_shm = {.fd = -1}, .money_shm = {.fd = -1}, .objects_shm = {.fd = -1}};
+    struct keeper k = {.child = c,
+                       .dns_shm = {.fd = -1},
+                       .tokens_shm = {.fd = -1},
+                       .money_shm = {.fd = -1},
+                       .objects_shm = {.fd = -1}};
     int code = child_run(c, &ops, &k);
     keeper_close(&k);
     return code;

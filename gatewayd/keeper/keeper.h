@@ -24,6 +24,7 @@ struct reloads;
 struct ledger_writer;
 struct object_writer;
 struct tls_ctx;
+struct token_seg;
 
 /* One generation as the keeper needs it. Counted, by the loop only: calls in flight keep theirs. */
 struct keeper_gen {
@@ -50,6 +51,8 @@ struct keeper {
     struct shm dns_shm;
     struct dns_seg *dns_seg; /* in it */
     struct dns *dns;
+    struct shm tokens_shm;
+    struct token_seg *token_seg; /* in it */
     struct admin_server *admin;
     struct reloads *reloads;
     struct ledger_writer *ledger;

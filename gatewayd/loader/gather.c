@@ -5,6 +5,7 @@
  * its input unchanged, or changes something else, doesn't pay for it.
  */
 #include "gatewayd/loader/gather.h"
+#include "common/gcp_jwt.h"
 #include "gatewayd/loader/secret_source.h"
 #include "gatewayd/net/tls.h"
 
@@ -71,29 +72,42 @@ static void read_blob(struct gather *g, const struct conf_secret *s, enum secret
     free(p);
 }
 
+struct trial {
+    const struct conf_entries *entries;
+    struct conf_errors *errs;
+};
+
+static enum secret_class class_of(const struct conf_entries *entries, const struct conf_entry *at,
+                                  bool pem)
+{
+    const struct conf_entry *auth = conf_entry_find(entries, at->section, SLICE_LIT("auth"));
+    if (pem)
+        return slice_eq_str(at->key, "key") || slice_eq_str(at->key, "client_key")
+                   ? SECRET_PRIVATE_KEY
+                   : SECRET_PUBLIC;
+    return auth && slice_eq_str(auth->value, "gcp-sa") ? SECRET_DOCUMENT : SECRET_TOKEN;
+}
+
 static void try_secret(void *arg, const struct conf_entry *at, struct slice ref, bool pem)
 {
+    const struct trial *t = arg;
     struct errbuf why;
     size_t n;
-    bool private = slice_eq_str(at->key, "key") || slice_eq_str(at->key, "client_key");
     if (slice_starts_with(ref, SLICE_LIT("exec:")))
         return;
-    char *p = secret_source_read(ref,
-                                 !pem      ? SECRET_TOKEN
-                                 : private ? SECRET_PRIVATE_KEY
-                                           : SECRET_PUBLIC,
-                                 &n, &why);
+    char *p = secret_source_read(ref, class_of(t->entries, at, pem), &n, &why);
     if (p)
         crypto_wipe(p, n);
     else
-        conf_errors_add(arg, at->file, at->line, "[%.*s] %.*s: %.*s %s", SLICE_FMT(at->section),
+        conf_errors_add(t->errs, at->file, at->line, "[%.*s] %.*s: %.*s %s", SLICE_FMT(at->section),
                         SLICE_FMT(at->key), SLICE_FMT(ref), why.msg);
     free(p);
 }
 
 void gather_try_secrets(const struct conf_entries *entries, struct conf_errors *errs)
 {
-    conf_each_secret(entries, try_secret, errs);
+    struct trial t = {entries, errs};
+    conf_each_secret(entries, try_secret, &t);
 }
 
 /* Not part of the hash: new keys are no change of the input. */
@@ -134,8 +148,13 @@ int gather_secrets(struct gather *g)
     }
     for (uint32_t i = 0; i < c->n_credentials; i++) {
         const struct conf_credential *cr = &c->credentials[i];
-        read_blob(g, &cr->secret, SECRET_TOKEN, "credential", cr->name, "secret");
+        bool own = !slice_eq(cr->token.ca.blob, c->gateway.ca.blob);
+        read_blob(g, &cr->secret, cr->auth == CONF_CRED_GCP_SA ? SECRET_DOCUMENT : SECRET_TOKEN,
+                  "credential", cr->name, "secret");
         read_blob(g, &cr->session_token, SECRET_TOKEN, "credential", cr->name, "session_token");
+        read_blob(g, &cr->token.container_token, SECRET_TOKEN, "credential", cr->name, "auth");
+        read_blob(g, &cr->token.ca, SECRET_PUBLIC, own ? "credential" : "gateway",
+                  own ? cr->name : nowhere, own ? "token_ca_file" : "ca_file");
     }
     add_ticket_keys(g);
     return g->errs->n == before ? 0 : -1;
@@ -252,10 +271,52 @@ static void prove_providers(struct gather *g)
     tls_ca_free(held);
 }
 
+static void prove_token_trust(struct gather *g, const struct conf_credential *c)
+{
+    struct errbuf why;
+    struct tls_pem store = pem(g, &c->token.ca, "token_ca_file");
+    if (!store.bytes.n || !is_new(g, &c->token.ca) ||
+        slice_eq(c->token.ca.blob, g->conf->gateway.ca.blob))
+        return;
+    struct tls_ca *ca = tls_ca_load(store, &why);
+    if (!ca)
+        proof_fault(g, "credential", c->name, why.msg);
+    tls_ca_free(ca);
+}
+
+/* A file with a key that signs, and a token service that secrets may be shown to. */
+static void prove_service_account(struct gather *g, const struct conf_credential *c)
+{
+    struct gcp_account account;
+    struct errbuf why;
+    struct buf assertion;
+    struct slice file;
+    char place[SECTION_BYTES];
+    if (c->token.source != CONF_TOKEN_GCP_SA || !is_new(g, &c->secret) ||
+        !secrets_writer_get(g->out, c->secret.blob, &file))
+        return;
+    buf_init(&assertion, GCP_JWT_MAX_BYTES);
+    if (gcp_account_read(&account, file, &why) < 0 ||
+        gcp_jwt_write(&account, c->token.scope, g->now_us / 1000000, &assertion, &why) < 0)
+        fault(g, section_of("credential", c->name, place, sizeof place), SLICE_LIT("secret"),
+              why.msg);
+    gcp_account_wipe(&account);
+    buf_release(&assertion);
+}
+
+static void prove_credentials(struct gather *g)
+{
+    for (uint32_t i = 0; i < g->conf->n_credentials; i++) {
+        prove_token_trust(g, &g->conf->credentials[i]);
+        prove_service_account(g, &g->conf->credentials[i]);
+    }
+}
+
 int gather_prove(struct gather *g)
 {
     uint32_t before = g->errs->n;
     prove_server(g);
     prove_providers(g);
+    prove_credentials(g);
     return g->errs->n == before ? 0 : -1;
 }

@@ -20,7 +20,8 @@
 
 static size_t limit_of(enum secret_class class)
 {
-    return class == SECRET_TOKEN ? (size_t)SECRET_TOKEN_MAX : (size_t)SECRET_PEM_MAX;
+    return class == SECRET_TOKEN || class == SECRET_DOCUMENT ? (size_t)SECRET_TOKEN_MAX
+                                                             : (size_t)SECRET_PEM_MAX;
 }
 
 static char *wiped(char *p, size_t n)
@@ -46,7 +47,7 @@ static int check_mode(const struct stat *st, enum secret_class class, struct err
 {
     if (!S_ISREG(st->st_mode))
         return err_set(e, "is not a regular file");
-    if (class == SECRET_TOKEN && (st->st_mode & 077))
+    if ((class == SECRET_TOKEN || class == SECRET_DOCUMENT) && (st->st_mode & 077))
         return err_set(e, "is open to group or others (mode %04o); chmod 600 it",
                        (unsigned)(st->st_mode & 07777));
     if (class == SECRET_PRIVATE_KEY && (st->st_mode & 007))

@@ -7,8 +7,8 @@
  *   exec:/PATH       what the program prints: no shell, no arguments, an almost empty environment,
  *                    stdin and stderr on /dev/null, 10 s, exit status 0
  *
- * Secrets lose the line breaks at their end and are then one line of printable ASCII. Certificates
- * are taken as they are. No error repeats content.
+ * Secrets lose the line breaks at their end and are then one line of printable ASCII. Documents and
+ * certificates are taken as they are. No error repeats content.
  */
 #ifndef GW_GATEWAYD_LOADER_SECRET_SOURCE_H
 #define GW_GATEWAYD_LOADER_SECRET_SOURCE_H
@@ -18,6 +18,7 @@
 
 enum secret_class {
     SECRET_TOKEN,       /* key or password: one line; file 0600 or stricter */
+    SECRET_DOCUMENT,    /* a secret of many lines; file 0600 or stricter */
     SECRET_PRIVATE_KEY, /* PEM; file not readable by everyone */
     SECRET_PUBLIC,      /* PEM certificates */
 };

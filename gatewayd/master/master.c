@@ -265,7 +265,8 @@ static void init(struct master *m, const char *config_path)
                          .log_fd = -1,
                          .active.secrets_fd = -1,
                          .change.next.secrets_fd = -1};
-    m->segments = (struct segments){.control.fd = -1, .money.fd = -1, .dns.fd = -1};
+    m->segments = (struct segments){
+        .control.fd = -1, .money.fd = -1, .dns.fd = -1, .objects.fd = -1, .tokens.fd = -1};
     m->log.format = LOG_FORMAT_TEXT;
     m->log.level = LOG_LEVEL_INFO;
     m->pool.n = sdnotify_listen_fds(m->pool.v);

@@ -99,10 +99,11 @@ static size_t add_segments(const struct proc *p, struct ipc_fd_tag *tag, int *fd
     const struct {
         enum ipc_fd_kind kind;
         int fd;
-    } all[] = {{IPC_FD_MONEY, m->segments.money.fd},     {IPC_FD_CONTROL, m->segments.control.fd},
-               {IPC_FD_DNS, m->segments.dns.fd},         {IPC_FD_LOG, m->log_fd},
-               {IPC_FD_LEDGER_WAKE, m->ledger_wake},     {IPC_FD_INSTANCE, m->runtime_lock},
-               {IPC_FD_OBJECTS, m->segments.objects.fd}, {IPC_FD_OBJECTS_WAKE, m->objects_wake}};
+    } all[] = {{IPC_FD_MONEY, m->segments.money.fd},   {IPC_FD_CONTROL, m->segments.control.fd},
+               {IPC_FD_DNS, m->segments.dns.fd},       {IPC_FD_LOG, m->log_fd},
+               {IPC_FD_LEDGER_WAKE, m->ledger_wake},   {IPC_FD_INSTANCE, m->runtime_lock},
+               {IPC_FD_TOKENS, m->segments.tokens.fd}, {IPC_FD_OBJECTS, m->segments.objects.fd},
+               {IPC_FD_OBJECTS_WAKE, m->objects_wake}};
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         /* The loader needs the log; the rest isn't its business. */

@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/dns_shm.h"
 #include "common/log.h"
+#include "common/token_shm.h"
 #include "gatewayd/segments.h"
 #include "gatewayd/worker/accept.h"
 #include "gatewayd/worker/attempt.h"
@@ -277,9 +278,11 @@ static int attach_segments(struct worker *w, struct errbuf *e)
     struct shm *dns = &w->dns_shm;
     if (segment_attach(IPC_FD_MONEY, c->fd[IPC_FD_MONEY], &w->money_shm, e) < 0 ||
         segment_attach(IPC_FD_OBJECTS, c->fd[IPC_FD_OBJECTS], &w->objects_shm, e) < 0 ||
+        segment_attach(IPC_FD_TOKENS, c->fd[IPC_FD_TOKENS], &w->tokens_shm, e) < 0 ||
         segment_attach(IPC_FD_DNS, c->fd[IPC_FD_DNS], dns, e) < 0)
         return -1;
     w->dns = shm_body(dns);
+    w->tokens = token_seg_of(&w->tokens_shm);
     if (money_attach(&w->money, &w->money_shm, c->fd[IPC_FD_LEDGER_WAKE], e) < 0 ||
         objects_attach(&w->objects, &w->objects_shm, c->fd[IPC_FD_OBJECTS_WAKE], e) < 0)
         return -1;

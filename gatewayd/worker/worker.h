@@ -66,13 +66,14 @@ struct worker {
 
     struct store *state;
     struct store_txn *state_reader;
-    struct shm money_shm, dns_shm;
+    struct shm money_shm, dns_shm, tokens_shm;
     struct money money;
     struct money_owner owner;
     struct shm objects_shm;
     struct objects objects;
     uint32_t objects_promised; /* places in the outbox kept for requests under way */
     const struct dns_seg *dns;
+    struct token_seg *tokens;
 
     /* Scratch for one callback: never holds anything over a return to the loop. */
     char *scratch; /* WORKER_SCRATCH_BYTES */

@@ -220,6 +220,8 @@ static bool world_run(void)
         c->fd[k] = -1;
     c->fd[IPC_FD_MONEY] = dup(world.segs.money.fd);
     c->fd[IPC_FD_DNS] = dup(world.segs.dns.fd);
+    c->fd[IPC_FD_OBJECTS] = dup(world.segs.objects.fd);
+    c->fd[IPC_FD_TOKENS] = dup(world.segs.tokens.fd);
     c->control = control_of(&world.segs.control);
     c->self = &c->control->slot[0];
     worker_main(c);

@@ -74,6 +74,7 @@ static struct conf *build_ok(const char *text)
 #define PROVIDER   "[provider:p]\nkind = openai\n"
 #define CREDENTIAL "[credential:c]\nprovider = p\nsecret = env:KEY\n"
 #define BASE       PROVIDER CREDENTIAL
+#define AWS        "[provider:p]\nkind = bedrock\nregion = eu-west-1\n[credential:c]\nprovider = p\n"
 #define MODEL      "[model:m]\ntargets = p/x\n"
 
 static void empty_file_has_defaults(void **state)
@@ -186,6 +187,103 @@ static void full_file_is_typed(void **state)
 }
 
 /* Without tiers, different upstream models are tried in order; equal ones share by weight. */
+static const struct conf_credential *credential_of(const struct conf *c)
+{
+    const struct conf_credential *cr = conf_credential_find(c, SLICE_LIT("c"));
+    assert_non_null(cr);
+    return cr;
+}
+
+static void assert_source(const char *text, enum conf_token_source source)
+{
+    struct conf *c = build_ok(text);
+    assert_int_equal(credential_of(c)->token.source, source);
+    assert_int_equal(conf_credential_fetched(credential_of(c)), source != CONF_TOKEN_NONE);
+    conf_free(c);
+}
+
+static void tokens_have_a_source(void **state)
+{
+    assert_source(BASE, CONF_TOKEN_NONE);
+    assert_source(AWS "auth = sigv4\naccess_key_id = A\nsecret = env:HOME\n", CONF_TOKEN_NONE);
+    assert_source(AWS "auth = sigv4\naccess_key_id = A\nsecret = env:HOME\nrole_arn = arn:x\n",
+                  CONF_TOKEN_AWS_STATIC);
+    assert_source(BASE "auth = gcp-sa\n", CONF_TOKEN_GCP_SA);
+    assert_source(BASE "auth = entra\ntenant = t\nclient_id = c\n", CONF_TOKEN_ENTRA_SECRET);
+
+    struct conf *c = build_ok(AWS "auth = sigv4-imds\nrole_arn = arn:x\n");
+    const struct conf_token *t = &credential_of(c)->token;
+    assert_int_equal(t->source, CONF_TOKEN_AWS_METADATA);
+    assert_string_equal(t->metadata_url.host.p, "169.254.169.254");
+    assert_string_equal(t->sts_url.host.p, "sts.eu-west-1.amazonaws.com");
+    assert_true(t->sts_url.tls);
+    assert_string_equal(t->ca.blob.p, "ca:system");
+    conf_free(c);
+
+    c = build_ok(PROVIDER "[credential:c]\nprovider = p\nauth = gcp-metadata\n"
+                          "token_ca_file = /ca.pem\n");
+    t = &credential_of(c)->token;
+    assert_int_equal(t->source, CONF_TOKEN_GCP_METADATA);
+    assert_string_equal(t->metadata_url.host.p, "metadata.google.internal");
+    assert_string_equal(t->ca.blob.p, "ca:file:/ca.pem");
+    conf_free(c);
+
+    c = build_ok(PROVIDER "[credential:c]\nprovider = p\nauth = entra\n");
+    assert_int_equal(credential_of(c)->token.source, CONF_TOKEN_ENTRA_METADATA);
+    conf_free(c);
+}
+
+/* What the clouds' own tools read there. */
+static void tokens_come_from_the_environment(void **state)
+{
+    setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/1", 1);
+    setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials", 1);
+    setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "t", 1);
+    struct conf *c = build_ok(AWS "auth = sigv4-container\n");
+    const struct conf_token *t = &credential_of(c)->token;
+    assert_string_equal(t->metadata_url.host.p, "169.254.170.2");
+    assert_string_equal(t->metadata_url.path.p, "/v2/credentials/1");
+    assert_string_equal(t->container_token.ref.p, "env:AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    conf_free(c);
+
+    unsetenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+    setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/run/token", 1);
+    c = build_ok(AWS "auth = sigv4-container\n");
+    t = &credential_of(c)->token;
+    assert_string_equal(t->metadata_url.host.p, "169.254.170.23");
+    assert_string_equal(t->token_file.p, "/run/token");
+    assert_int_equal(t->container_token.ref.n, 0);
+    conf_free(c);
+    unsetenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    unsetenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    unsetenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+
+    setenv("AWS_ACCESS_KEY_ID", "AKID", 1);
+    setenv("AWS_SESSION_TOKEN", "t", 1);
+    c = build_ok(AWS "auth = sigv4\n");
+    assert_string_equal(credential_of(c)->access_key_id.p, "AKID");
+    assert_string_equal(credential_of(c)->secret.ref.p, "env:AWS_SECRET_ACCESS_KEY");
+    assert_string_equal(credential_of(c)->session_token.ref.p, "env:AWS_SESSION_TOKEN");
+    conf_free(c);
+    unsetenv("AWS_ACCESS_KEY_ID");
+    unsetenv("AWS_SESSION_TOKEN");
+
+    setenv("AZURE_FEDERATED_TOKEN_FILE", "/run/federated", 1);
+    setenv("AZURE_TENANT_ID", "t", 1);
+    setenv("AZURE_CLIENT_ID", "c", 1);
+    setenv("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/", 1);
+    c = build_ok(PROVIDER "[credential:c]\nprovider = p\nauth = entra\n");
+    t = &credential_of(c)->token;
+    assert_int_equal(t->source, CONF_TOKEN_ENTRA_FEDERATED);
+    assert_string_equal(t->authority.host.p, "login.microsoftonline.us");
+    assert_string_equal(t->tenant.p, "t");
+    conf_free(c);
+    unsetenv("AZURE_FEDERATED_TOKEN_FILE");
+    unsetenv("AZURE_TENANT_ID");
+    unsetenv("AZURE_CLIENT_ID");
+    unsetenv("AZURE_AUTHORITY_HOST");
+}
+
 static void strategy_becomes_tiers(void **state)
 {
     static const struct {
@@ -286,9 +384,31 @@ static void errors_say_what_and_where(void **state)
          "auth = sigv4\nsecret = env:HOME\n",
          "`access_key_id` is missing"},
         {PROVIDER "[credential:c]\nprovider = p\nsession_token = env:T\nsecret = env:HOME\n",
-         "`session_token` goes with auth = sigv4"},
+         "session_token: auth = key goes without `session_token`"},
         {PROVIDER "[credential:c]\nprovider = p\naccess_key_id = A\nsecret = env:HOME\n",
-         "goes with auth = sigv4"},
+         "auth = key goes without `access_key_id`"},
+        {AWS "auth = sigv4-imds\nsecret = env:HOME\n", "sigv4-imds goes without `secret`"},
+        {AWS "auth = gcp-sa\nsecret = env:HOME\n", "the kind `bedrock` has no auth = gcp-sa"},
+        {AWS "auth = sigv4-imds\nexternal_id = e\n", "it goes with `role_arn`, which is missing"},
+        {AWS "auth = sigv4-imds\nrole_arn = x\n", "a role's name begins with `arn:`"},
+        {AWS "auth = sigv4-container\n",
+         "t.ini:4: [credential:c]: `metadata_url` is missing, and neither "
+         "AWS_CONTAINER_CREDENTIALS_FULL_URI nor AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is in the "
+         "environment"},
+        {AWS "auth = sigv4-container\nmetadata_url = http://10.0.0.1/x\n",
+         "secrets would go unencrypted over the network to 10.0.0.1; make it https://"},
+        {"[provider:p]\nkind = ollama\n[credential:c]\nprovider = p\nauth = gcp-metadata\n",
+         "the kind `ollama` has no auth = gcp-metadata"},
+        {PROVIDER "[credential:c]\nprovider = p\nauth = gcp-sa\n", "`secret` is missing"},
+        {BASE "auth = gcp-sa\ntenant = t\n", "auth = gcp-sa goes without `tenant`"},
+        {BASE "auth = gcp-sa\ntoken_url = http://a.b/t\n", "secrets would go unencrypted"},
+        {BASE "auth = entra\nclient_id = c\n", "`tenant` is missing"},
+        {BASE "auth = entra\ntenant = t\n", "`client_id` is missing"},
+        {BASE "auth = entra\ntenant = t/x\n", "a tenant is a UUID or a domain name"},
+        {BASE "auth = entra\nclient_id = c&d\n", "a client id is a UUID"},
+        {BASE "auth = entra\nclient_id = c\ntenant = t\nmetadata_url = http://127.0.0.1\n",
+         "a managed identity has no `secret`"},
+        {BASE "token_ca_file = /ca\n", "auth = key fetches no token"},
         {"[credential:c]\nprovider = q\n", "there is no [provider:q]"},
         {PROVIDER "[credential:c]\nprovider = p\n", "`secret` is missing"},
         {BASE "parallel = 3\n", "`parallel` is not enforced by this version"},
@@ -296,7 +416,6 @@ static void errors_say_what_and_where(void **state)
         {"[provider:p]\nkind = openai\nbase_url = http://127.0.0.1\nclient_certificate = /c\n"
          "client_key = /k\n" CREDENTIAL,
          "[provider:p] client_certificate: a certificate can't be shown over http://"},
-        {BASE "auth = entra\n", "`entra` is not in this version"},
         {BASE MODEL "strategy = adaptive\n",
          "`adaptive` is not in this version; there is: weighted"},
         {BASE MODEL "affinity = auto\n", "`auto` is not in this version"},
@@ -575,6 +694,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty_file_has_defaults),
         cmocka_unit_test(full_file_is_typed),
+        cmocka_unit_test(tokens_have_a_source),
+        cmocka_unit_test(tokens_come_from_the_environment),
         cmocka_unit_test(strategy_becomes_tiers),
         cmocka_unit_test(errors_say_what_and_where),
         cmocka_unit_test(dangling_names_are_shown_with_the_rest),
