@@ -25,6 +25,13 @@ void sigv4_signer_fini(struct sigv4_signer *s)
     *s = (struct sigv4_signer){.day = ""};
 }
 
+void sigv4_signer_use(struct sigv4_signer *s, const struct sigv4_credentials *c)
+{
+    crypto_wipe(s->key, sizeof s->key);
+    s->day[0] = '\0';
+    s->credentials = *c;
+}
+
 /* Appends to a buffer; what didn't fit is remembered. */
 struct text {
     struct buf *b;

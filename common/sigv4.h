@@ -56,6 +56,8 @@ struct sigv4_signature {
 void sigv4_signer_init(struct sigv4_signer *s, const struct sigv4_credentials *c,
                        struct slice region, struct slice service);
 void sigv4_signer_fini(struct sigv4_signer *s);
+/* Other keys from now on; the key of the day is derived anew from them. */
+void sigv4_signer_use(struct sigv4_signer *s, const struct sigv4_credentials *c);
 
 /* -1: too many fields, or more than SIGV4_MAX_REQUEST_BYTES. */
 GW_MUSTUSE int sigv4_sign(struct sigv4_signer *s, const struct sigv4_request *r, int64_t wall_us,

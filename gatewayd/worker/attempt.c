@@ -226,6 +226,9 @@ static void report(struct attempt *a)
     r->maybe_billed |= !answered && a->charged != CHARGE_NOTHING;
     r->money_state = a->money_state;
     memcpy(r->charged_usage, a->charged_usage, sizeof r->charged_usage);
+    if (a->token_serial && a->end == END_CREDENTIAL_REFUSED)
+        upstream_token_refused(a->w, &a->snap->credentials[a->cand->credential->index].token,
+                               a->token_serial);
     r->finish_reason = a->is_stream ? a->stream.finish_reason : a->answer.finish_reason;
     if (a->upstream_request_id.n)
         r->upstream_request_id = arena_dup(&r->arena, a->upstream_request_id);
@@ -376,14 +379,15 @@ static bool build_translated(struct attempt *a, struct dialect_refusal *why)
     return true;
 }
 
-static bool build_request(struct attempt *a, struct dialect_refusal *why)
+static bool build_request(struct attempt *a, const struct upstream_token *token,
+                          struct dialect_refusal *why)
 {
     bool native = dialects_of_op(a->cand->op) == a->req->route->dialect;
     why->message[0] = 0;
     a->req->dropped = slice_of(NULL, 0);
     if (native ? !build_body(a) : !build_translated(a, why))
         return false;
-    a->head = upstream_head_write(a->req, a->cand, a->iov + 1, a->n_iov - 1);
+    a->head = upstream_head_write(a->req, a->cand, token, a->iov + 1, a->n_iov - 1);
     a->iov[0] = (struct iovec){(void *)a->head.p, a->head.n};
     return a->head.p != NULL;
 }
@@ -470,11 +474,23 @@ static void connect_fresh(struct attempt *a)
 enum attempt_started attempt_start(struct req *r, const struct candidate *cand,
                                    struct dialect_refusal *why)
 {
+    struct snapshot_credential *sc = &r->snap->credentials[cand->credential->index];
+    struct endpoint *ep = sc->endpoint;
+    struct upstream_token token;
+    why->message[0] = 0;
+    switch (upstream_token_take(r->w, &sc->token, sc->signer, &token)) {
+    case UPSTREAM_TOKEN_COMING:
+        return ATTEMPT_TOKEN_COMING;
+    case UPSTREAM_TOKEN_MISSING:
+        return ATTEMPT_NO_TOKEN;
+    case UPSTREAM_TOKEN_OK:
+        break;
+    }
     struct attempt *a = attempt_new(r, cand);
-    struct endpoint *ep = r->snap->credentials[cand->credential->index].endpoint;
     if (!a)
         return ATTEMPT_NO_SLOT;
-    if (!build_request(a, why)) {
+    a->token_serial = token.serial;
+    if (!build_request(a, &token, why)) {
         attempt_release(a);
         return why->message[0] ? ATTEMPT_REFUSED : ATTEMPT_TOO_BIG;
     }

@@ -49,6 +49,7 @@ struct attempt {
     struct iovec *iov; /* likewise */
     int n_iov;
     int iov_at;
+    uint32_t token_serial; /* that the head shows; 0: the credential isn't fetched */
     bool usage_injected;
     bool fresh; /* a pooled connection failed before anything was sent on it: a new one is made */
 
@@ -105,6 +106,8 @@ enum attempt_started {
     ATTEMPT_REFUSED, /* the provider's dialect can't say it: *why */
     ATTEMPT_TOO_BIG, /* the request doesn't fit its own limits (name too long) */
     ATTEMPT_NO_CONNECTION,
+    ATTEMPT_TOKEN_COMING, /* nothing to show to the provider yet; the keeper will have it soon */
+    ATTEMPT_NO_TOKEN,     /* nothing to show to the provider */
 };
 
 /* Starts a try; on success r->attempt is set. */

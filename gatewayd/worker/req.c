@@ -27,6 +27,8 @@ enum {
     REQ_STEPS_MAX = 256,
     BODY_FIRST_BYTES = 64 * 1024,
     SLOT_POLL_US = 8000,
+    TOKEN_WAIT_MAX_US = 3000000,
+    TOKEN_POLL_US = 20000,
     SLOT_WAIT_MAX_US = 2000000,
     BODY_READ_BYTES = 256 * 1024,
     BODY_RESERVED_MAX_BYTES = 1024 * 1024,
@@ -349,6 +351,24 @@ static void wait_for_slot(struct req *r, struct candidate *cand)
     worker_arm(r->w, &r->timer, r->retry_at_us);
 }
 
+/* A credential of a generation that has just begun, and no other is left: its token is being
+ * fetched for the first time, which is a matter of a round trip or two. */
+static void wait_for_token(struct req *r, struct candidate *cand)
+{
+    int64_t now = clock_mono_us();
+    if (!r->token_wait_until_us)
+        r->token_wait_until_us = GW_MIN(now + TOKEN_WAIT_MAX_US, r->deadline_us);
+    if (now < r->token_wait_until_us && r->n_failed == 0 && !req_route_has_other(r)) {
+        cand->tried = false;
+        r->retry_at_us = now + TOKEN_POLL_US;
+        req_set_state(r, REQ_RETRY_WAIT);
+        worker_arm(r->w, &r->timer, r->retry_at_us);
+        return;
+    }
+    r->n_tokenless++;
+    req_set_state(r, REQ_TRY);
+}
+
 static enum req_step step_try(struct req *r)
 {
     struct candidate *cand =
@@ -369,6 +389,13 @@ static enum req_step step_try(struct req *r)
         return REQ_STEP_MORE;
     case ATTEMPT_NO_CONNECTION:
         r->n_failed++;
+        req_set_state(r, REQ_TRY);
+        return REQ_STEP_MORE;
+    case ATTEMPT_TOKEN_COMING:
+        wait_for_token(r, cand);
+        return REQ_STEP_MORE;
+    case ATTEMPT_NO_TOKEN:
+        r->n_tokenless++;
         req_set_state(r, REQ_TRY);
         return REQ_STEP_MORE;
     case ATTEMPT_REFUSED:

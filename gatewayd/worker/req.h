@@ -124,6 +124,8 @@ struct req {
     const struct candidate *current;
     uint32_t n_attempts, retries_used, credential_switches;
     uint32_t n_failed, n_rate_limited;
+    uint32_t n_tokenless; /* candidates whose credential has nothing to show */
+    int64_t token_wait_until_us;
     int64_t min_retry_after_us; /* of the rate-limited tries; -1 none */
     int64_t retry_at_us;
     const struct dialect_refusal *refusal; /* of the first target that can't be told this request */

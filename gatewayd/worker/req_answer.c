@@ -267,6 +267,11 @@ void req_answer_exhausted(struct req *r)
                  r->refusal->message);
         return;
     }
+    if (r->n_failed == 0 && r->n_tokenless > 0) {
+        req_fail(r, 503, "upstream_credential_unavailable",
+                 "the gateway has no valid access token for the provider at the moment, try again");
+        return;
+    }
     if (r->n_failed == 0)
         r->n_failed = r->n_candidates;
     fail_exhausted(r);

@@ -40,17 +40,22 @@ static int build_server_tls(struct snapshot *s, struct errbuf *e)
     return s->server_tls ? 0 : -1;
 }
 
+/* Of fetched keys it has none until the first request brings them (upstream_token.h). */
 static struct sigv4_signer *new_signer(const struct snapshot *s, const struct conf_credential *c)
 {
     struct secret secret, token = {.data = {NULL, 0}};
-    if (c->auth != CONF_CRED_SIGV4 || !secrets_get(s->secrets, c->secret.blob, &secret))
+    struct sigv4_credentials keys = {.access_key_id = {NULL, 0}};
+    if (!conf_credential_signs(c))
         return NULL;
-    if (c->session_token.blob.n && !secrets_get(s->secrets, c->session_token.blob, &token))
-        return NULL;
+    if (!conf_credential_fetched(c)) {
+        if (!secrets_get(s->secrets, c->secret.blob, &secret) ||
+            (c->session_token.blob.n && !secrets_get(s->secrets, c->session_token.blob, &token)))
+            return NULL;
+        keys = (struct sigv4_credentials){.access_key_id = c->access_key_id,
+                                          .secret = slice_trim(secret.data),
+                                          .session_token = slice_trim(token.data)};
+    }
     struct sigv4_signer *signer = gw_xcalloc(1, sizeof *signer);
-    struct sigv4_credentials keys = {.access_key_id = c->access_key_id,
-                                     .secret = slice_trim(secret.data),
-                                     .session_token = slice_trim(token.data)};
     sigv4_signer_init(signer, &keys, c->provider->region,
                       slice_str(c->provider->kind->aws_service));
     return signer;
@@ -66,6 +71,7 @@ static int build_credentials(struct snapshot *s, struct errbuf *e)
         if (!s->credentials[i].endpoint)
             return -1;
         s->credentials[i].signer = new_signer(s, c);
+        credential_token_init(&s->credentials[i].token, c, s->secrets);
         for (int op = 0; op < PROVIDER_N_OPS; op++) {
             struct upstream_head *head = &s->credentials[i].head[op];
             upstream_head_constant(s->secrets, c, (enum provider_op)op, head);
@@ -180,6 +186,7 @@ static void free_credentials(struct snapshot *s)
         if (s->credentials[i].signer)
             sigv4_signer_fini(s->credentials[i].signer);
         free(s->credentials[i].signer);
+        credential_token_fini(&s->credentials[i].token);
         for (int op = 0; op < PROVIDER_N_OPS; op++) {
             struct slice head = s->credentials[i].head[op].bytes;
             crypto_wipe((void *)head.p, head.n);

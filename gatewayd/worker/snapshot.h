@@ -16,6 +16,7 @@
 #include "gatewayd/dialect/edit.h"
 #include "gatewayd/http/head.h"
 #include "gatewayd/net/cidr.h"
+#include "gatewayd/worker/upstream_token.h"
 
 struct worker;
 struct endpoint;
@@ -33,6 +34,7 @@ struct upstream_head {
 struct snapshot_credential {
     struct endpoint *endpoint;
     struct sigv4_signer *signer; /* owned; NULL: its requests aren't signed */
+    struct credential_token token;
     uint64_t offers; /* PROVIDER_OP_BIT()s; provider_model_ops() says which of them a model has */
     struct upstream_head head[PROVIDER_N_OPS];
 };

@@ -242,8 +242,16 @@ static bool put_signature(struct headwriter *h, struct req *r, const struct cand
     return true;
 }
 
+static void put_bearer(struct headwriter *h, struct slice token)
+{
+    headwriter_lit(h, "authorization: Bearer ");
+    headwriter_put(h, token);
+    headwriter_lit(h, "\r\n");
+}
+
 struct slice upstream_head_write(struct req *r, const struct candidate *cand,
-                                 const struct iovec *body, int n_body)
+                                 const struct upstream_token *token, const struct iovec *body,
+                                 int n_body)
 {
     const struct upstream_head *head =
         &r->snap->credentials[cand->credential->index].head[cand->op];
@@ -252,7 +260,7 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand,
     bool native = dialect == r->route->dialect;
     size_t caller = GW_MIN((size_t)r->bytes_from_client, (size_t)FORWARDED_MAX_BYTES);
     const struct sigv4_signer *signer = r->snap->credentials[cand->credential->index].signer;
-    size_t cap = head->bytes.n + 3 * model.n + caller + 256;
+    size_t cap = head->bytes.n + 3 * model.n + token->bearer.n + caller + 256;
     if (signer)
         cap += SIGNATURE_BYTES + signer->credentials.session_token.n;
     size_t body_bytes = 0;
@@ -264,6 +272,8 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand,
         return slice_of(NULL, 0);
     headwriter_init(&h, mem, cap);
     put_constant(&h, head, model);
+    if (token->bearer.n)
+        put_bearer(&h, token->bearer);
     if (r->ask.stream)
         headwriter_field_lit(&h, "accept",
                              slice_str(dialects_native(dialect)->content_type_stream));

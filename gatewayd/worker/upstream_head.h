@@ -17,9 +17,10 @@ struct secrets;
  * kind doesn't offer the operation. */
 void upstream_head_constant(const struct secrets *secrets, const struct conf_credential *cred,
                             enum provider_op op, struct upstream_head *out);
-/* The whole head, signed over the body's pieces where the credential asks for that; in the
- * request's arena. {NULL, 0} if it doesn't fit. */
+/* The whole head with what was taken for the credential, signed over the body's pieces where it
+ * asks for that; in the request's arena. {NULL, 0} if it doesn't fit. */
 struct slice upstream_head_write(struct req *r, const struct candidate *cand,
-                                 const struct iovec *body, int n_body);
+                                 const struct upstream_token *token, const struct iovec *body,
+                                 int n_body);
 
 #endif

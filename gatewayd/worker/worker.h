@@ -15,6 +15,7 @@
 #include "common/list.h"
 #include "common/money.h"
 #include "common/objects_shm.h"
+#include "common/token_shm.h"
 #include "gatewayd/child.h"
 #include "gatewayd/dialect/dialect.h"
 #include "gatewayd/http/head.h"
@@ -74,6 +75,7 @@ struct worker {
     uint32_t objects_promised; /* places in the outbox kept for requests under way */
     const struct dns_seg *dns;
     struct token_seg *tokens;
+    struct token_record token; /* of the head that is being written */
 
     /* Scratch for one callback: never holds anything over a return to the loop. */
     char *scratch; /* WORKER_SCRATCH_BYTES */
