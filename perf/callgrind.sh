@@ -2,7 +2,9 @@
 # Instructions per request of a worker under a fixed load: the same from run to run, on a busy machine
 # too, and so the figure to compare two versions of the code by.
 #
-#   perf/callgrind.sh [plain|tls|sse|sse-tls] [bytes] [requests] [openai|anthropic]
+#   perf/callgrind.sh [plain|tls|sse|sse-tls] [bytes] [requests] [caller] [provider]
+#
+# caller and provider are dialects, openai or anthropic: with different ones the requests are translated.
 #
 # Starts the mock and gatewayd with one worker under callgrind, sends the requests over 8 connections,
 # and prints instructions a request and the functions that take most. The profile stays in
@@ -10,4 +12,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 exec python3 perf/profile.py --tool callgrind --kind "${1:-plain}" --size "${2:-1024}" \
-    --requests "${3:-2000}" --client "${4:-openai}"
+    --requests "${3:-2000}" --client "${4:-openai}" --provider "${5:-openai}"

@@ -7,6 +7,8 @@ a few characters outside the Latin script, line breaks and the escapes that thes
 import json
 import random
 
+import dialects
+
 WORDS = (
     "the a of and to in that it is was for on with as at by from this which or an be not are but "
     "have had one all there when their more will would who what so up out if about into than them "
@@ -38,25 +40,21 @@ def _prose(rng, size):
     return "".join(parts)
 
 
-def _encode(model, messages, stream):
-    body = {"model": model, "messages": messages, "temperature": 0.7}
-    if stream:
-        body["stream"] = True
-    return json.dumps(body, ensure_ascii=False).encode()
-
-
-def chat(size, model, stream=False):
+def chat(size, model, stream=False, dialect="openai"):
     """A chat request of `size` bytes: a system prompt and a conversation of several turns."""
+    def encode():
+        return dialects.body(dialect, model, messages, stream)
+
     rng = random.Random(20240501)
     turn = max(200, size // 12)
     messages = [{"role": "system", "content": _prose(rng, min(300, size // 4))}]
     roles = ("user", "assistant")
-    while len(_encode(model, messages, stream)) + turn + 100 < size:
+    while len(encode()) + turn + 100 < size:
         messages.append({"role": roles[(len(messages) - 1) % 2], "content": _prose(rng, turn)})
     messages.append({"role": "user", "content": ""})
-    missing = size - len(_encode(model, messages, stream))
+    missing = size - len(encode())
     words = ""
     while len(words) < missing:
         words += rng.choice(WORDS) + " "
     messages[-1]["content"] = words[:missing]
-    return _encode(model, messages, stream)
+    return encode()

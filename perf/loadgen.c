@@ -45,7 +45,7 @@ struct options {
     double seconds, warmup, rate;
     uint64_t requests; /* stop after so many; 0: by time */
     uint64_t events;
-    bool stream;
+    const char *end; /* the last line of an event stream */
     pid_t pids[MAX_PIDS];
     int npids;
 };
@@ -313,7 +313,7 @@ static void start_request(uint64_t due_ns)
 
 static void finish_request(struct conn *c)
 {
-    const char *why = response_verify(&c->response, o.status, o.stream, o.events);
+    const char *why = response_verify(&c->response, o.status, o.end, o.events);
     uint64_t now = read_clock();
     if (why != NULL) {
         drop(c, strcmp(why, "status") == 0 ? &errors.status : &errors.body);
@@ -525,8 +525,8 @@ static const char usage_text[] =
     "  --seconds S        measured, after --warmup S (5, 1)\n"
     "  --requests N       send so many instead, without a warm-up\n"
     "  --rate R           open loop: R requests a second\n"
-    "  --stream           answers are event streams that end with [DONE]\n"
-    "  --events N         and hold N events, [DONE] included\n"
+    "  --end LINE         answers are event streams whose last event ends with LINE\n"
+    "  --events N         and that hold N events\n"
     "  --status N         that a right answer has (200)\n"
     "  --pids A,B,…       processes whose CPU time is measured\n"
     "Exit status 1 when any answer was wrong.\n";
@@ -550,7 +550,7 @@ enum option_id {
     OPT_WARMUP,
     OPT_REQUESTS,
     OPT_RATE,
-    OPT_STREAM,
+    OPT_END,
     OPT_EVENTS,
     OPT_STATUS,
     OPT_PIDS,
@@ -567,7 +567,7 @@ static const struct option long_options[] = {
     {"warmup", required_argument, NULL, OPT_WARMUP},
     {"requests", required_argument, NULL, OPT_REQUESTS},
     {"rate", required_argument, NULL, OPT_RATE},
-    {"stream", no_argument, NULL, OPT_STREAM},
+    {"end", required_argument, NULL, OPT_END},
     {"events", required_argument, NULL, OPT_EVENTS},
     {"status", required_argument, NULL, OPT_STATUS},
     {"pids", required_argument, NULL, OPT_PIDS},
@@ -617,8 +617,8 @@ static void set_option(enum option_id id)
     case OPT_RATE:
         o.rate = number(optarg);
         break;
-    case OPT_STREAM:
-        o.stream = true;
+    case OPT_END:
+        o.end = optarg;
         break;
     case OPT_EVENTS:
         o.events = (uint64_t)number(optarg);
@@ -647,6 +647,8 @@ static void read_options(int argc, char **argv)
         die("see --help");
     if (o.connections < 1 || o.seconds <= 0 || o.warmup < 0 || o.rate < 0)
         die("connections, seconds and rate must be above 0");
+    if (o.end != NULL && strlen(o.end) > RESPONSE_TAIL_BYTES - 2)
+        die("--end: at most %d bytes", RESPONSE_TAIL_BYTES - 2);
 }
 
 int main(int argc, char **argv)

@@ -10,6 +10,7 @@ import sys
 import time
 
 import corpus
+import dialects
 import targets
 
 
@@ -29,28 +30,19 @@ class Gatewayd(targets.Gatewayd):
         sys.exit("no worker among the processes of gatewayd")
 
 
-def as_anthropic(body):
-    """The same conversation as a client of another dialect puts it: it has to be translated."""
-    chat = json.loads(body)
-    system = [m["content"] for m in chat["messages"] if m["role"] == "system"]
-    chat.update(messages=[m for m in chat["messages"] if m["role"] != "system"], max_tokens=64, system=system[0])
-    return json.dumps(chat, ensure_ascii=False).encode()
-
-
 def load(env, target, args, extra):
     body = os.path.join(env.dir, "body-profile.json")
-    data = corpus.chat(args.size, target.model(args.kind), args.kind.startswith("sse"))
-    url = target.url(args.kind)
-    if args.client == "anthropic":
-        data, url = as_anthropic(data), url.replace("/chat/completions", "/messages")
+    stream = args.kind.startswith("sse")
     with open(body, "wb") as f:
-        f.write(data)
-    argv = [env.program("loadgen"), "--url", url, "--body", body,
-            "--header", target.headers[0], "--connections", "8"] + extra
+        f.write(corpus.chat(args.size, target.model(args.kind, args.provider), stream, args.client))
+    argv = [env.program("loadgen"), "--url", target.url(args.kind, args.client), "--body", body,
+            "--connections", "8"] + extra
+    for header in target.headers(args.client):
+        argv += ["--header", header]
     if args.kind.endswith("tls"):
         argv += ["--ca", os.path.join(env.certs, "ca.pem")]
-    if args.kind.startswith("sse") and args.client == "openai":
-        argv += ["--stream", "--events", str(targets.SSE_EVENTS)]
+    if stream:
+        argv += ["--end", dialects.DIALECTS[args.client].end]
     return subprocess.Popen(argv, stdout=subprocess.PIPE)
 
 
@@ -82,13 +74,15 @@ def callgrind(env, target, args):
     out = finish(load(env, target, args, ["--requests", str(args.requests)]))
     instrument(worker, "off")
     target.stop()  # the profile is written at the end of the process
-    text = subprocess.run(["callgrind_annotate", "--threshold=90", "--auto=no", f"{folder}/out.{worker}"], check=True,
-                          stdout=subprocess.PIPE, text=True).stdout
+    text = subprocess.run(["callgrind_annotate", "--threshold=90", "--auto=no",
+                           f"{folder}/out.{worker}"],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout
     print(text)
     total = re.search(r"([\d,]+)(?: \(100\.0%\))?\s+PROGRAM TOTALS", text)
     if total:
         print(f"{int(total[1].replace(',', '')) / args.requests:.0f} instructions a request "
-              f"({args.kind}, {args.size} bytes, {out['requests']} requests)")
+              f"({args.kind}, {args.size} bytes, {out['requests']} requests, "
+              f"{args.client} to {args.provider})")
 
 
 def perf(env, target, args):
@@ -108,8 +102,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tool", choices=("callgrind", "perf"), required=True)
     parser.add_argument("--kind", choices=("plain", "tls", "sse", "sse-tls"), default="plain")
-    parser.add_argument("--client", choices=("openai", "anthropic"), default="openai",
-                        help="its dialect; the mock's is OpenAI's")
+    parser.add_argument("--client", choices=tuple(dialects.DIALECTS), default="openai",
+                        help="the caller's dialect")
+    parser.add_argument("--provider", choices=tuple(dialects.DIALECTS), default="openai",
+                        help="the provider's; where it is another, requests are translated")
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=5)

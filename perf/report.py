@@ -4,7 +4,7 @@ import html
 import json
 import os
 
-COLUMNS = f"{'case':<14}{'target':<10}{'req/s':>9}{'CPU µs':>9}{'× nginx':>9}{'p50 µs':>10}" \
+COLUMNS = f"{'case':<17}{'target':<12}{'req/s':>9}{'CPU µs':>9}{'× nginx':>9}{'p50 µs':>10}" \
           f"{'p99 µs':>10}{'p99.9 µs':>10}{'+p50':>9}{'+p99':>9}{'PSS MiB':>9}  notes"
 COLOURS = ("#777777", "#2a7f3f", "#1f5fa8", "#b5532a", "#7a4aa0", "#a08a1f", "#3a9a9a")
 
@@ -35,7 +35,7 @@ def print_case(name, results):
         if "cpu_us_per_event" in r:
             notes.append(f"{r['cpu_us_per_event']:.2f} µs CPU an event")
         pss = r["pss_kib"] / 1024 if "pss_kib" in r else None
-        print(f"{name:<14}{target:<10}" + _number(r.get("rate"), 9, 0)
+        print(f"{name:<17}{target:<12}" + _number(r.get("rate"), 9, 0)
               + _number(r.get("cpu_us_per_request"), 9) + _number(r.get("cpu_ratio"), 9, 2)
               + _number(latency.get("p50"), 10) + _number(latency.get("p99"), 10)
               + _number(latency.get("p999"), 10) + _number(added.get("p50"), 9)
@@ -47,6 +47,13 @@ def print_case(name, results):
 def print_held(held):
     print("highest rate held (open loop, 99 % served, p99 below 100 ms): "
           + ", ".join(f"{name} {rate}/s" for name, rate in held.items()))
+
+
+def print_goals(goals):
+    for g in goals:
+        what = "an event" if g["figure"] == "cpu_us_per_event" else "a request"
+        print(f"goal: {g['case']:<17}{g['line']} takes {g['ratio']:.2f} × the CPU of {g['base']} "
+              f"{what}, at most {g['most']:.1f}: {'met' if g['met'] else 'MISSED'}")
 
 
 def _text(x, y, text, size=11, anchor="start"):
@@ -67,7 +74,8 @@ def _bars(out, names, top):
             if ratio is None or target == "direct":
                 continue
             width = min(ratio, 12.0) * scale
-            colour = COLOURS[names.index(target) % len(COLOURS)]
+            index = names.index(target) if target in names else len(names)
+            colour = COLOURS[index % len(COLOURS)]
             parts.append(f'<rect x="140" y="{y + 2}" width="{width:.1f}" height="11" '
                          f'fill="{colour}"/>')
             parts.append(_text(146 + width, y + 12, f"{target} {ratio:.2f}"))

@@ -167,16 +167,22 @@ enum response_result response_feed(struct response *r, const char *p, size_t n, 
     return got;
 }
 
-const char *response_verify(const struct response *r, int status, bool stream, uint64_t events)
+static bool ends_with(const struct response *r, const char *line)
 {
-    static const char done[] = "data: [DONE]\n\n";
+    size_t n = strlen(line);
+    const char *behind = r->tail + sizeof r->tail;
+    return memcmp(behind - 2, "\n\n", 2) == 0 && memcmp(behind - 2 - n, line, n) == 0;
+}
+
+const char *response_verify(const struct response *r, int status, const char *end, uint64_t events)
+{
     if (r->status != status)
         return "status";
-    if (stream && memcmp(r->tail + sizeof r->tail - (sizeof done - 1), done, sizeof done - 1) != 0)
-        return "no [DONE]";
-    if (stream && events > 0 && r->events != events)
+    if (end != NULL && !ends_with(r, end))
+        return "cut stream";
+    if (end != NULL && events > 0 && r->events != events)
         return "events";
-    if (!stream && (r->first != '{' || r->tail[sizeof r->tail - 1] != '}'))
+    if (end == NULL && (r->first != '{' || r->tail[sizeof r->tail - 1] != '}'))
         return "body";
     return NULL;
 }

@@ -2,7 +2,8 @@
  * response.h: checks an HTTP/1.1 response as it arrives, byte range by byte range.
  *
  * A response counts as good only when its framing is complete and its body is what the request
- * asked for: a JSON object, or an event stream that ends with [DONE].
+ * asked for: a JSON object, or an event stream that ends with the event that ends it in its
+ * dialect.
  */
 #ifndef PERF_RESPONSE_H
 #define PERF_RESPONSE_H
@@ -10,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum { RESPONSE_TAIL_BYTES = 64 };
 
 enum response_result { RESPONSE_MORE, RESPONSE_DONE, RESPONSE_BAD };
 
@@ -25,7 +28,7 @@ struct response {
     char head[8192];
     size_t head_length;
     uint64_t left;
-    char tail[16]; /* last bytes of the body */
+    char tail[RESPONSE_TAIL_BYTES]; /* last bytes of the body */
     char first;
     bool newline;
 };
@@ -33,7 +36,8 @@ struct response {
 void response_start(struct response *r);
 /* Takes bytes; `*used` says how many belong to this response. */
 enum response_result response_feed(struct response *r, const char *p, size_t n, size_t *used);
-/* After RESPONSE_DONE: NULL, or what is wrong with it. */
-const char *response_verify(const struct response *r, int status, bool stream, uint64_t events);
+/* After RESPONSE_DONE: NULL, or what is wrong with it. `end` is the last line of an event stream
+ * (at most RESPONSE_TAIL_BYTES - 2 bytes); NULL: the answer is an object. events: 0: any number. */
+const char *response_verify(const struct response *r, int status, const char *end, uint64_t events);
 
 #endif

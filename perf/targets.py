@@ -1,7 +1,7 @@
 """What is measured: the mock itself (direct), nginx, gatewayd, and the peers that are installed.
 
-A target offers url(kind), model(kind), headers and pids(); kind is one of 'plain', 'tls', 'sse',
-'sse-tls'. Everything listens on loopback, lives in its own folder under build/bench and ends with
+A target offers url(kind, caller), model(kind, provider), headers(caller) and pids(); kind is one of
+'plain', 'tls', 'sse', 'sse-tls', caller and provider are dialects. Everything listens on loopback, lives in its own folder under build/bench and ends with
 the benchmark.
 """
 
@@ -16,12 +16,13 @@ import sys
 import time
 import urllib.request
 
+import dialects
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 KEY = "sk-gw-benchmark-only-0000000000000000"
 SSE_EVENTS = 100  # [DONE] and the event with finish_reason included
 SSE_GAP = "2ms"
 SSE_MODEL = f"mock-chat?tokens={SSE_EVENTS - 2}&gap={SSE_GAP}"
-PATH = "/v1/chat/completions"
 START_SECONDS = 60
 
 
@@ -75,7 +76,6 @@ class Target:
         self.idle_pss_kib = 0
         self.start_ms = None
         self.ports = {}
-        self.headers = [f"Authorization: Bearer {KEY}"]
 
     def available(self):
         return True
@@ -86,12 +86,19 @@ class Target:
     def kinds(self):
         return ("plain", "tls", "sse", "sse-tls")
 
-    def url(self, kind):
+    def translates(self):
+        """Whether it lets callers of one dialect reach providers of another."""
+        return False
+
+    def headers(self, caller="openai"):
+        return dialects.DIALECTS[caller].request_headers(KEY)
+
+    def url(self, kind, caller="openai"):
         scheme = "https" if kind.endswith("tls") else "http"
         host = "localhost" if scheme == "https" else "127.0.0.1"
-        return f"{scheme}://{host}:{self.ports[kind]}{PATH}"
+        return f"{scheme}://{host}:{self.ports[kind]}{dialects.DIALECTS[caller].path}"
 
-    def model(self, kind):
+    def model(self, kind, provider="openai"):
         return SSE_MODEL if kind.startswith("sse") else "mock-chat"
 
     def pids(self):
@@ -111,7 +118,7 @@ class Target:
             self.url("plain"),
             data=json.dumps({"model": self.model("plain"),
                              "messages": [{"role": "user", "content": "ready?"}]}).encode(),
-            headers=dict(h.split(": ", 1) for h in self.headers)
+            headers=dict(h.split(": ", 1) for h in self.headers())
             | {"Content-Type": "application/json"})
         why = None
         while time.monotonic() < begin + START_SECONDS:
@@ -196,8 +203,12 @@ class Gatewayd(Target):
     def available(self):
         return os.access(self.env.program("gatewayd"), os.X_OK)
 
-    def model(self, kind):
-        return "mock-" + {"plain": "chat", "tls": "chat-tls"}.get(kind, kind)
+    def translates(self):
+        return True
+
+    def model(self, kind, provider="openai"):
+        name = "mock-" + {"plain": "chat", "tls": "chat-tls"}.get(kind, kind)
+        return name if provider == "openai" else f"{name}-{provider}"
 
     def start(self):
         plain, tls = free_ports(2)
@@ -241,10 +252,12 @@ class Portkey(Peer):
     def available(self):
         return os.path.exists(self.script()) and shutil.which("node") is not None
 
+    def headers(self, caller="openai"):
+        return super().headers(caller) + ["x-portkey-provider: openai",
+                                          f"x-portkey-custom-host: {self.mock_url()}/v1"]
+
     def start(self):
         port = self.listen()
-        self.headers += ["x-portkey-provider: openai",
-                         f"x-portkey-custom-host: {self.mock_url()}/v1"]
         # Its guard against private addresses would refuse the mock.
         self.run(["node", self.script(), f"--port={port}", "--headless"],
                  env=os.environ | {"TRUSTED_CUSTOM_HOSTS": "127.0.0.1,localhost"})
@@ -258,7 +271,6 @@ class LiteLLM(Peer):
 
     def start(self):
         port = self.listen()
-        self.headers = [f"Authorization: Bearer {KEY}"]
         models = "".join(
             f"  - model_name: {json.dumps(name)}\n    litellm_params: {{model: "
             f"{json.dumps('openai/' + name)}, api_base: {self.mock_url()}/v1, api_key: sk-mock}}\n"
@@ -277,8 +289,8 @@ class Bifrost(Peer):
     def available(self):
         return os.path.exists(self.peer_file("bin", "bifrost-http"))
 
-    def model(self, kind):
-        return "openai/" + super().model(kind)
+    def model(self, kind, provider="openai"):
+        return "openai/" + super().model(kind, provider)
 
     def start(self):
         port = self.listen()

@@ -57,6 +57,14 @@ static bool check_latest(struct slice body, struct error *err)
     return true;
 }
 
+/* Of a name that stands twice the first counts, as for json_get. */
+static void note_member(struct call *call, struct slice key, struct slice value)
+{
+    for (int i = 0; i < M_COUNT; i++)
+        if (call->members[i].p == NULL && slice_is(key, member_names[i]))
+            call->members[i] = value;
+}
+
 static bool read_body(struct call *call, bool counting, struct error *err)
 {
     struct slice body = call->req->body, version = http_header(call->req, "anthropic-version");
@@ -72,15 +80,13 @@ static bool read_body(struct call *call, bool counting, struct error *err)
     json_init(&j, body);
     json_enter(&j, '{');
     while (j.error == NULL && json_next_member(&j, &started, &key, &value))
-        continue;
+        note_member(call, key, value);
     if (!json_finish(&j))
         return refuse(err, "The request body is not valid JSON: %s at byte %zu", j.error,
                       json_offset(&j));
     if (!anthropic_check(slice_trim(body), counting, err) ||
         (latest && !check_latest(slice_trim(body), err)))
         return false;
-    for (int i = 0; i < M_COUNT; i++)
-        call->members[i] = json_get(slice_trim(body), member_names[i]);
     json_decode(call->members[M_MODEL], &call->model);
     /* A token is at least a byte; a quarter of the bytes is about what English text costs. */
     size_t bytes =
