@@ -235,6 +235,8 @@ struct conf_provider {
     struct conf_url base_url;
     struct slice region;      /* of kinds whose base_url has it, and of sigv4; else n == 0 */
     struct slice api_version; /* of kinds whose paths have it; else n == 0 */
+    struct slice project;     /* of kinds with locations; n == 0: none is named in paths */
+    struct slice location;    /* goes with it */
     struct slice host_header; /* value of the Host header: `host_header`, else the authority */
     bool internal; /* base_url's host may resolve to an address of the operator's own network */
     /* The HTTP proxy, used by CONNECT: `proxy`, else for https HTTPS_PROXY but for NO_PROXY. */

@@ -233,10 +233,14 @@ static const struct conf_row rows[] = {
         .doc = "Idle connections are closed after this; stay below the provider's own timeout."),
     ROW("region", CONF_STRING, AT(struct raw_provider, pub.region), .example = "us-east-1",
         .doc = "Of `bedrock`, which needs it."),
-    ROW("project", CONF_STRING, .flags = CONF_LATER, .doc = "Of vertex."),
-    ROW("location", CONF_STRING, .flags = CONF_LATER, .doc = "Of vertex."),
-    ROW("api_version", CONF_STRING, AT(struct raw_provider, pub.api_version),
-        .example = "2025-04-01-preview", .doc = "Of `azure`, which needs it."),
+    ROW("project", CONF_STRING, AT(struct raw_provider, pub.project), .example = "acme-prod",
+        .doc = "Of `vertex`: the project's id. Without it and `location` it is express mode: "
+               "Google's own models, by API key."),
+    ROW("location", CONF_STRING, AT(struct raw_provider, pub.location), .example = "global",
+        .doc = "Of `vertex`: `global`, `us`, `eu`, or a region such as `us-east5`."),
+    ROW("api_version", CONF_STRING, AT(struct raw_provider, pub.api_version), .example = "v1",
+        .doc = "Of `azure`, which needs it: `v1` or `preview` for the v1 API, or a date such as "
+               "`2025-04-01-preview` for paths of deployments."),
 #undef ROW
 
 #define ROW(key, ty, ...)                                                                          \

@@ -240,16 +240,61 @@ static void check_api_version(struct build *b, const struct conf_provider *p,
                     "a version is made of letters, digits, `-` and `.`");
 }
 
-/* The kind's base_url with the region in its place. */
+/* cloud.google.com/vertex-ai/generative-ai/docs/learn/locations: that of one region is as the
+ * kind's row has it; the global endpoint and those of several regions together have hosts of their
+ * own. */
+static const char *location_url(struct build *b, struct slice location)
+{
+    if (!location.n || slice_eq_str(location, "global"))
+        return "https://aiplatform.googleapis.com/v1";
+    if (slice_eq_str(location, "us") || slice_eq_str(location, "eu"))
+        return conf_printf(b->arena, "https://aiplatform.%.*s.rep.googleapis.com/v1",
+                           SLICE_FMT(location))
+            .p;
+    return NULL;
+}
+
+/* The kind's base_url with region or location in its place. */
 static const char *kind_url(struct build *b, const struct conf_provider *p)
 {
-    static const char place[] = "{region}";
-    const char *url = p->kind->base_url, *at = strstr(url, place);
-    if (!at)
-        return url;
-    struct slice made = conf_printf(b->arena, "%.*s%.*s%s", (int)(at - url), url,
-                                    SLICE_FMT(p->region), at + sizeof place - 1);
+    const char *url = p->kind->base_url, *at = strchr(url, '{');
+    const char *other = p->kind->has_location ? location_url(b, p->location) : NULL;
+    if (!at || other)
+        return other ? other : url;
+    struct slice value = p->kind->has_location ? p->location : p->region;
+    struct slice made = conf_printf(b->arena, "%.*s%.*s%s", (int)(at - url), url, SLICE_FMT(value),
+                                    strchr(at, '}') + 1);
     return made.p;
+}
+
+/* A project's id: that of a domain's project has the domain and a colon in front
+ * (cloud.google.com/resource-manager/docs/creating-managing-projects). */
+static bool is_project(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!isalnum((unsigned char)s.p[i]) && !memchr("-.:", s.p[i], 3))
+            return false;
+    return s.n > 0;
+}
+
+static void check_location(struct build *b, const struct conf_provider *p, const struct section *s)
+{
+    if (!p->kind->has_location) {
+        if (p->project.n || p->location.n)
+            build_error(b, build_entry(b, s, p->project.n ? "project" : "location"),
+                        "the kind `%s` has no projects and locations", p->kind->name);
+        return;
+    }
+    if (p->project.n && !p->location.n)
+        build_error(b, s->head, "`location` is missing: `global`, `us`, `eu` or a region");
+    else if (p->location.n && !p->project.n)
+        build_error(b, s->head, "`project` is missing; `location` goes with it");
+    else if (p->project.n && !is_project(p->project))
+        build_error(b, build_entry(b, s, "project"),
+                    "a project's id is made of letters, digits, `-`, `.` and `:`");
+    else if (p->location.n && !is_word(p->location))
+        build_error(b, build_entry(b, s, "location"),
+                    "a location is made of letters, digits and `-`");
 }
 
 static void check_region(struct build *b, const struct conf_provider *p, const struct section *s)
@@ -283,6 +328,9 @@ static void resolve_kind(struct build *b, struct raw_provider *r, const struct s
         build_error(b, s->head, "%s", why.msg);
     check_api_version(b, p, s);
     check_region(b, p, s);
+    check_location(b, p, s);
+    if (p->kind->of_version)
+        p->kind = p->kind->of_version(p->api_version);
     p->quirks = p->kind->quirks;
     if (r->stream_usage == CONF_OFF)
         p->quirks |= PROVIDER_QUIRK_NO_STREAM_OPTIONS;

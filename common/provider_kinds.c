@@ -21,11 +21,68 @@
         .name = name_, .title = title_, .base_url = url, .auth = PROVIDER_AUTH_##auth_,            \
         __VA_ARGS__                                                                                \
     }
-#define AZURE(path) "/openai/deployments/{model}" path "?api-version={api_version}"
+#define AZURE_KIND                                                                                 \
+    .name = "azure", .title = "Azure OpenAI", .auth = PROVIDER_AUTH_API_KEY,                       \
+    .quirks = PROVIDER_QUIRK_NEW_NAMES, .needs_api_version = true
+#define AZURE_DEPLOYMENT(path) "/openai/deployments/{model}" path "?api-version={api_version}"
+#define AZURE_DATED                                                                                \
+    [PROVIDER_OP_CHAT] = AZURE_DEPLOYMENT("/chat/completions"),                                    \
+    [PROVIDER_OP_COMPLETIONS] = AZURE_DEPLOYMENT("/completions"),                                  \
+    [PROVIDER_OP_EMBEDDINGS] = AZURE_DEPLOYMENT("/embeddings")
+#define AZURE_V1(query)                                                                            \
+    {                                                                                              \
+        [PROVIDER_OP_CHAT] = "/openai/v1/chat/completions" query,                                  \
+        [PROVIDER_OP_COMPLETIONS] = "/openai/v1/completions" query,                                \
+        [PROVIDER_OP_EMBEDDINGS] = "/openai/v1/embeddings" query,                                  \
+        [PROVIDER_OP_RESPONSES] = "/openai/v1/responses" query,                                    \
+        [PROVIDER_OP_MODELS] = "/openai/v1/models" query                                           \
+    }
+#define GOOGLE(method) "{parent}/publishers/google/models/{model}:" method
+#define ANTHROPIC(method)                                                                          \
+    "/projects/{project}/locations/{location}/publishers/anthropic/models/" method
 #define LATER(name_, title_)                                                                       \
     {                                                                                              \
         .name = name_, .title = title_, .later = true                                              \
     }
+
+/* A model is a deployment. Deployments with a dated api-version
+ * (learn.microsoft.com/azure/ai-foundry/openai/reference), to which the Responses API came with
+ * 2025-03-01-preview (.../openai/how-to/responses); since August 2025 the v1 API, which needs no
+ * version and has what isn't final yet with api-version=preview (.../openai/api-version-lifecycle).
+ */
+static const struct provider_kind azure_v1 = {AZURE_KIND, .paths = AZURE_V1("")};
+static const struct provider_kind azure_preview = {AZURE_KIND,
+                                                   .paths = AZURE_V1("?api-version=preview")};
+static const struct provider_kind azure_before_responses = {AZURE_KIND, .paths = {AZURE_DATED}};
+static const struct provider_kind azure_dated = {
+    AZURE_KIND, .paths = {AZURE_DATED, [PROVIDER_OP_RESPONSES] =
+                                           "/openai/responses?api-version={api_version}"}};
+
+static const struct provider_kind *azure_of_version(struct slice version)
+{
+    static const char responses[] = "2025-03-01";
+    if (slice_eq_str(version, "v1"))
+        return &azure_v1;
+    if (slice_eq_str(version, "preview"))
+        return &azure_preview;
+    return version.n >= sizeof responses - 1 &&
+                   memcmp(version.p, responses, sizeof responses - 1) >= 0
+               ? &azure_dated
+               : &azure_before_responses;
+}
+
+/* Gemini and Claude have publishers' paths of their own; other publishers' models are reached with
+ * OpenAI's chat completions, by names such as meta/llama-3.3-70b-instruct-maas
+ * (cloud.google.com/vertex-ai/generative-ai/docs/maas/call-open-models-api). */
+static const struct provider_family vertex_families[] = {
+    {"claude-*", PROVIDER_OP_BIT(PROVIDER_OP_RAW_PREDICT) |
+                     PROVIDER_OP_BIT(PROVIDER_OP_STREAM_RAW_PREDICT) |
+                     PROVIDER_OP_BIT(PROVIDER_OP_COUNT_RAW_PREDICT)},
+    {"*/*", PROVIDER_OP_BIT(PROVIDER_OP_CHAT)},
+    {"*", PROVIDER_OP_BIT(PROVIDER_OP_GENERATE) | PROVIDER_OP_BIT(PROVIDER_OP_STREAM_GENERATE) |
+              PROVIDER_OP_BIT(PROVIDER_OP_GENERATE_COUNT)},
+    {NULL, 0},
+};
 
 static const struct provider_kind kinds[] = {
     /* https://platform.openai.com/docs/api-reference */
@@ -88,15 +145,9 @@ static const struct provider_kind kinds[] = {
     /* https://github.com/ggml-org/llama.cpp/tree/master/tools/server: its default port is ours */
     OPENAI("llamacpp", "llama.cpp server", NULL, BEARER_OPTIONAL,
            .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK, ALL),
-    /* https://learn.microsoft.com/azure/ai-foundry/openai/reference: a model is a deployment. */
-    {.name = "azure",
-     .title = "Azure OpenAI",
-     .auth = PROVIDER_AUTH_API_KEY,
-     .quirks = PROVIDER_QUIRK_NEW_NAMES,
-     .needs_api_version = true,
-     .paths = {[PROVIDER_OP_CHAT] = AZURE("/chat/completions"),
-               [PROVIDER_OP_COMPLETIONS] = AZURE("/completions"),
-               [PROVIDER_OP_EMBEDDINGS] = AZURE("/embeddings")}},
+    {AZURE_KIND, .of_version = azure_of_version,
+     .paths = {AZURE_DATED, [PROVIDER_OP_RESPONSES] =
+                                "/openai/responses?api-version={api_version}"}},
     /* https://docs.claude.com/en/api/overview */
     {.name = "anthropic",
      .title = "Anthropic",
@@ -114,7 +165,24 @@ static const struct provider_kind kinds[] = {
                [PROVIDER_OP_STREAM_GENERATE] = "/models/{model}:streamGenerateContent?alt=sse",
                [PROVIDER_OP_GENERATE_COUNT] = "/models/{model}:countTokens",
                [PROVIDER_OP_MODELS] = "/models"}},
-    LATER("vertex", "Google Vertex AI"),
+    /* https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference,
+     * .../partner-models/claude/use-claude; platform.claude.com/docs/en/build-with-claude/
+     * claude-on-vertex-ai. API keys: .../start/api-keys; without a project it is express mode
+     * (.../start/express-mode/overview), which has Google's own models only. */
+    {.name = "vertex",
+     .title = "Google Vertex AI",
+     .base_url = "https://{location}-aiplatform.googleapis.com/v1",
+     .auth = PROVIDER_AUTH_X_GOOG_API_KEY,
+     .has_location = true,
+     .families = vertex_families,
+     .paths = {[PROVIDER_OP_GENERATE] = GOOGLE("generateContent"),
+               [PROVIDER_OP_STREAM_GENERATE] = GOOGLE("streamGenerateContent?alt=sse"),
+               [PROVIDER_OP_GENERATE_COUNT] = GOOGLE("countTokens"),
+               [PROVIDER_OP_RAW_PREDICT] = ANTHROPIC("{model}:rawPredict"),
+               [PROVIDER_OP_STREAM_RAW_PREDICT] = ANTHROPIC("{model}:streamRawPredict"),
+               [PROVIDER_OP_COUNT_RAW_PREDICT] = ANTHROPIC("count-tokens:rawPredict"),
+               [PROVIDER_OP_CHAT] = "/projects/{project}/locations/{location}"
+                                    "/endpoints/openapi/chat/completions"}},
     /* https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html; API keys
      * are bearer tokens (bedrock/latest/userguide/api-keys-use.html). */
     {.name = "bedrock",

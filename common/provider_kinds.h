@@ -80,17 +80,23 @@ _Static_assert(PROVIDER_N_OPS <= 64, "struct provider_family has 64 bits for the
 struct provider_kind {
     const char *name;
     bool later;
-    const char *base_url;    /* NULL: base_url must be configured; {region} is the provider's */
+    const char *base_url;    /* NULL: base_url must be configured; {region}, {location} are the
+                              * provider's */
     const char *aws_service; /* by which requests are signed with auth = sigv4; NULL: they aren't */
     enum provider_auth auth;
     uint32_t quirks;
     /* Of the operations, behind the path of base_url; NULL: not offered. {model} stands for the
-     * upstream model, percent-encoded, {api_version} for the provider's setting. */
+     * upstream model, percent-encoded, {api_version}, {project} and {location} for the provider's
+     * settings: without one the operation isn't offered. {parent} is
+     * /projects/{project}/locations/{location}, or nothing without a project. */
     const char *paths[PROVIDER_N_OPS];
     /* The first that a name fits says what its model offers. Ends with a row without a pattern;
      * NULL: every model offers every operation. */
     const struct provider_family *families;
     bool needs_api_version;
+    /* What it is under that api_version; NULL: the same. */
+    const struct provider_kind *(*of_version)(struct slice api_version);
+    bool has_location; /* project and location; base_url is that of a location */
     const char *title; /* for the reference page */
 };
 

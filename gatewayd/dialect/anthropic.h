@@ -29,6 +29,9 @@ int anthropic_wrong_type(struct dialect_refusal *why, const struct json_doc *d, 
 
 /* ---- requests ---- */
 
+/* Of bodies on Vertex AI, in the place of the header's 2023-06-01. */
+#define ANTHROPIC_VERTEX_VERSION "vertex-2023-10-16"
+
 struct anthropic_reader {
     const struct json_doc *d;
     struct ir_request *out;

@@ -185,6 +185,14 @@ static int read_tools(struct reader *r, const char *path, uint32_t v)
     return 0;
 }
 
+static int read_version(struct reader *r, const char *path, uint32_t v)
+{
+    if (json_type(r->d, v) != JSON_STRING)
+        return wrong_type(r, path, v, "a string");
+    r->out->version_value = span(r->d, v);
+    return 0;
+}
+
 static int read_hosted(struct reader *r, const char *path, uint32_t v)
 {
     r->out->hosted_tools |= !json_is_null(r->d, v);
@@ -211,6 +219,7 @@ static const struct {
     MEMBER("metadata", read_metadata),
     MEMBER("mcp_servers", read_hosted),
     MEMBER("container", read_hosted),
+    MEMBER("anthropic_version", read_version),
 #undef MEMBER
 };
 enum { MODEL = 0, MESSAGES = 1 };
@@ -232,6 +241,25 @@ static int read_members(struct reader *r, uint32_t *seen)
         }
     }
     return 0;
+}
+
+/* From its name to the next member's, or from the end of the member before to its own. */
+static struct dialect_span find_model_member(const struct json_doc *d)
+{
+    uint32_t before = JSON_NONE;
+    json_foreach_member(d, JSON_ROOT, k)
+    {
+        uint32_t next = d->toks[k + 1].next;
+        if (!json_str_eq_lit(d, k, "model")) {
+            before = k + 1;
+            continue;
+        }
+        if (next < k_end)
+            return (struct dialect_span){d->toks[k].off, d->toks[next].off};
+        return (struct dialect_span){before == JSON_NONE ? d->toks[k].off : d->toks[before].end,
+                                     d->toks[k + 1].end};
+    }
+    return (struct dialect_span){0, 0};
 }
 
 int anthropic_read_request(struct json_doc *d, struct slice body, enum dialect_op op,
@@ -258,6 +286,7 @@ int anthropic_read_request(struct json_doc *d, struct slice body, enum dialect_o
         return -1;
     if (!(seen >> MESSAGES & 1))
         return anthropic_refuse(why, "missing_required_parameter", "messages", "field required.");
+    out->model_member = find_model_member(d);
     if (seen >> MODEL & 1)
         return 0;
     if (default_model.n == 0 || default_model.n > DIALECT_NAME_BYTES)
@@ -267,12 +296,52 @@ int anthropic_read_request(struct json_doc *d, struct slice body, enum dialect_o
     return 0;
 }
 
+/* 2023-06-01 has another name on Vertex; later versions have the same, and Anthropic's own client
+ * for Vertex puts what stands in its header into the body (@anthropic-ai/vertex-sdk 1.0). */
+static struct slice vertex_version(struct slice version)
+{
+    if (!version.n || slice_eq_str(version, "2023-06-01"))
+        return SLICE_LIT(ANTHROPIC_VERTEX_VERSION);
+    return version;
+}
+
+/* The first member of an object that has others. */
+static int put_version(struct splices *out, uint32_t off, struct slice version)
+{
+    char text[6 * DIALECT_NAME_BYTES + 32];
+    struct json_writer w;
+    size_t n;
+    jw_init_fixed(&w, text, sizeof text - 1);
+    jw_raw(&w, SLICE_LIT("\"anthropic_version\":"));
+    w.comma = false;
+    jw_str(&w, version);
+    if (jw_finish(&w, &n) < 0)
+        return -1;
+    text[n++] = ',';
+    struct slice own = splices_note(out, slice_of(text, n));
+    return own.p ? splices_add(out, off, 0, own) : -1;
+}
+
+static int rewrite_for_vertex(const struct dialect_request *req, const struct dialect_rewrite *how,
+                              struct splices *out)
+{
+    struct dialect_span model = req->model_member;
+    if (!req->version_value.end &&
+        put_version(out, req->root.off + 1, vertex_version(how->version)) < 0)
+        return -1;
+    if (how->envelope == DIALECT_COUNT_RAW_PREDICT)
+        return dialect_splice_model(req, how->model, out);
+    return model.end ? splices_add(out, model.off, model.end - model.off, slice_of(NULL, 0)) : 0;
+}
+
 /* Usage stands in every stream unasked. */
 int anthropic_rewrite_request(const struct dialect_request *req, const struct dialect_rewrite *how,
                               struct splices *out, bool *injected)
 {
     splices_reset(out);
     *injected = false;
+    if (how->envelope != DIALECT_PLAIN)
+        return rewrite_for_vertex(req, how, out);
     return dialect_splice_model(req, how->model, out);
 }
 

@@ -357,7 +357,10 @@ int anthropic_write_request_ir(const struct ir_request *r, const struct codec_ta
     anthropic_plan(r, t, &plan);
     jw_init_buf(&w, out);
     jw_object(&w);
-    jw_member_str(&w, "model", t->model);
+    if (t->envelope != DIALECT_RAW_PREDICT)
+        jw_member_str(&w, "model", t->model);
+    if (t->envelope != DIALECT_PLAIN)
+        jw_member_str(&w, "anthropic_version", SLICE_LIT(ANTHROPIC_VERTEX_VERSION));
     if (r->op != DIALECT_COUNT_TOKENS)
         write_generation(&w, r, t, &plan);
     if (write_system(&aw) < 0)

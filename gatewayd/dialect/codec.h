@@ -13,8 +13,9 @@
 
 /* What a writer must know of where the request goes. */
 struct codec_target {
-    struct slice model;         /* upstream model name */
-    uint32_t quirks;            /* PROVIDER_QUIRK_* of the kind */
+    struct slice model; /* upstream model name */
+    uint32_t quirks;    /* PROVIDER_QUIRK_* of the kind */
+    enum dialect_envelope envelope;
     bool want_usage;            /* ask for usage in the stream */
     int64_t default_max_tokens; /* where the dialect requires a maximum and the caller gave none */
     /* Takes the names of what this model or the other values left no room for (ir_list_dropped);

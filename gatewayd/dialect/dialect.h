@@ -66,6 +66,9 @@ struct dialect_request {
     /* For the splice. */
     struct dialect_span root; /* the body's object */
     struct dialect_span model_value;
+    /* With which the member `model` can be taken out: its name, its value and a comma. */
+    struct dialect_span model_member;
+    struct dialect_span version_value;  /* Anthropic's anthropic_version */
     struct dialect_span stream_options; /* the value: an object or null */
     bool stream_options_empty;
     struct dialect_span include_usage_value;
@@ -78,10 +81,21 @@ struct dialect_refusal {
     const char *code; /* static text or NULL */
 };
 
+/* What an operation wants in its body besides the dialect's own members. */
+enum dialect_envelope {
+    DIALECT_PLAIN,
+    /* Anthropic's on Vertex AI: the path names the model, the body the API's version
+     * (platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai). */
+    DIALECT_RAW_PREDICT,
+    DIALECT_COUNT_RAW_PREDICT, /* the same, with the model in the body */
+};
+
 /* What differs upstream. */
 struct dialect_rewrite {
     struct slice model; /* upstream model name */
     bool inject_usage;  /* ask for usage in the stream where the caller didn't */
+    enum dialect_envelope envelope;
+    struct slice version; /* the API's version that the caller's head names; n = 0: none */
 };
 
 /* Puts the upstream's model in the place of the caller's, as a member of its own where the body has

@@ -19,6 +19,7 @@ static const struct {
     enum dialect_id dialect;
     enum dialect_op op;
     enum { WHOLE = 1, STREAM = 2, EITHER = 3 } stream;
+    enum dialect_envelope envelope;
 } ops[PROVIDER_N_OPS] = {
     [PROVIDER_OP_CHAT] = {DIALECT_OPENAI, DIALECT_CHAT, EITHER},
     [PROVIDER_OP_COMPLETIONS] = {DIALECT_OPENAI, DIALECT_COMPLETIONS, EITHER},
@@ -31,9 +32,11 @@ static const struct {
     [PROVIDER_OP_GENERATE_COUNT] = {DIALECT_GEMINI, DIALECT_COUNT_TOKENS, WHOLE},
     [PROVIDER_OP_CONVERSE] = {DIALECT_BEDROCK, DIALECT_CHAT, WHOLE},
     [PROVIDER_OP_CONVERSE_STREAM] = {DIALECT_BEDROCK, DIALECT_CHAT, STREAM},
-    [PROVIDER_OP_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_CHAT, WHOLE},
-    [PROVIDER_OP_STREAM_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_CHAT, STREAM},
-    [PROVIDER_OP_COUNT_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, WHOLE},
+    [PROVIDER_OP_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_CHAT, WHOLE, DIALECT_RAW_PREDICT},
+    [PROVIDER_OP_STREAM_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_CHAT, STREAM,
+                                        DIALECT_RAW_PREDICT},
+    [PROVIDER_OP_COUNT_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, WHOLE,
+                                       DIALECT_COUNT_RAW_PREDICT},
     [PROVIDER_OP_COHERE_CHAT] = {DIALECT_COHERE, DIALECT_CHAT, EITHER},
     [PROVIDER_OP_COHERE_EMBED] = {DIALECT_COHERE, DIALECT_EMBEDDINGS, WHOLE},
     [PROVIDER_OP_RERANK] = {DIALECT_COHERE, DIALECT_RERANK, WHOLE},
@@ -61,6 +64,11 @@ const struct codec *dialects_codec(enum dialect_id id, enum dialect_op op)
 enum dialect_id dialects_of_op(enum provider_op op)
 {
     return ops[op].dialect;
+}
+
+enum dialect_envelope dialects_envelope(enum provider_op op)
+{
+    return ops[op].envelope;
 }
 
 static bool is_op(enum provider_op p, enum dialect_op op, bool stream)

@@ -84,8 +84,12 @@ static const struct codec *codec_at(size_t i)
 
 static bool speaks(const struct provider_kind *k, enum dialect_id id)
 {
-    enum provider_op op = dialects_op(id, DIALECT_CHAT, false);
-    return !k->later && op != PROVIDER_N_OPS && k->paths[op];
+    uint64_t offered = 0;
+    for (unsigned op = 0; op < PROVIDER_N_OPS; op++)
+        if (k->paths[op])
+            offered |= PROVIDER_OP_BIT(op);
+    enum provider_op op = dialects_choose(id, DIALECT_CHAT, false, offered);
+    return !k->later && op != PROVIDER_N_OPS && dialects_of_op(op) == id;
 }
 
 static void put_dialects(struct page *p)

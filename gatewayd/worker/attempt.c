@@ -305,7 +305,12 @@ static bool build_body(struct attempt *a)
     struct slice body = buf_slice(r->edited.len ? &r->edited : &r->body);
     bool inject =
         r->ask.stream && !(a->cand->target->provider->quirks & PROVIDER_QUIRK_NO_STREAM_OPTIONS);
-    struct dialect_rewrite how = {.model = a->cand->target->upstream_model, .inject_usage = inject};
+    struct dialect_rewrite how = {
+        .model = a->cand->target->upstream_model,
+        .envelope = dialects_envelope(a->cand->op),
+        .version = http_fields_get(&r->head.fields, HTTP_H_ANTHROPIC_VERSION),
+        .inject_usage = inject,
+    };
     if (a->dialect->rewrite_request(&r->ask, &how, l, &a->usage_injected) < 0)
         return false;
     a->iov = arena_alloc(&r->arena, (2 * l->n + 2) * sizeof *a->iov);
@@ -341,6 +346,7 @@ static int translate_request(struct attempt *a, struct dialect_refusal *why)
     struct codec_target target = {
         .model = t->upstream_model,
         .quirks = t->provider->quirks,
+        .envelope = dialects_envelope(a->cand->op),
         .want_usage = !(t->provider->quirks & PROVIDER_QUIRK_NO_STREAM_OPTIONS),
         .default_max_tokens = DEFAULT_MAX_TOKENS,
     };

@@ -50,6 +50,66 @@ static void write_auth(struct headwriter *h, const struct secrets *secrets,
     }
 }
 
+/* RFC 3986 section 3.3: the unreserved characters, and `@` of Vertex' model versions, which stands
+ * as it is in a path. */
+static bool stands_plain(unsigned char c)
+{
+    return isalnum(c) || (c && strchr("-._~@", c));
+}
+
+static void put_encoded(struct headwriter *h, struct slice s)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        char three[3] = {'%', digits[c >> 4], digits[c & 15]};
+        headwriter_put(h, stands_plain(c) ? slice_of(s.p + i, 1) : slice_of(three, 3));
+    }
+}
+
+static void put_parent(struct headwriter *h, const struct conf_provider *p)
+{
+    if (!p->project.n)
+        return;
+    headwriter_lit(h, "/projects/");
+    put_encoded(h, p->project);
+    headwriter_lit(h, "/locations/");
+    put_encoded(h, p->location);
+}
+
+static const struct {
+    struct slice place;
+    size_t setting; /* a slice of struct conf_provider */
+} settings[] = {
+    {SLICE_LIT("{api_version}"), offsetof(struct conf_provider, api_version)},
+    {SLICE_LIT("{project}"), offsetof(struct conf_provider, project)},
+    {SLICE_LIT("{location}"), offsetof(struct conf_provider, location)},
+};
+
+static struct slice setting_of(const struct conf_provider *p, size_t i)
+{
+    return *(const struct slice *)((const char *)p + settings[i].setting);
+}
+
+static bool is_offered(const struct conf_provider *p, enum provider_op op)
+{
+    const char *path = p->kind->paths[op];
+    for (size_t i = 0; path && i < ARRAY_LEN(settings); i++)
+        if (!setting_of(p, i).n && strstr(path, settings[i].place.p))
+            return false;
+    return path != NULL;
+}
+
+/* `rest` begins with a place in braces. */
+static void put_place(struct headwriter *h, const struct conf_provider *p, struct slice rest)
+{
+    if (slice_starts_with(rest, SLICE_LIT("{parent}")))
+        put_parent(h, p);
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+        if (slice_starts_with(rest, settings[i].place))
+            put_encoded(h, setting_of(p, i));
+}
+
 /* The path of an operation. Its {model} is left open: *model_at is where it belongs. */
 static void write_path(struct headwriter *h, const struct conf_provider *p, enum provider_op op,
                        const char *start, uint32_t *model_at)
@@ -64,7 +124,7 @@ static void write_path(struct headwriter *h, const struct conf_provider *p, enum
         if (slice_starts_with(rest, SLICE_LIT("{model}")))
             *model_at = (uint32_t)(h->at - start);
         else
-            headwriter_put(h, p->api_version);
+            put_place(h, p, rest);
         (void)slice_split(&rest, '}');
     }
     headwriter_put(h, rest);
@@ -82,7 +142,8 @@ static size_t constant_room(const struct secrets *secrets, const struct conf_cre
 {
     const struct conf_provider *p = cred->provider;
     struct secret s;
-    size_t n = CONSTANT_ROOM_BYTES + p->base_url.path.n + p->host_header.n + p->api_version.n;
+    size_t n = CONSTANT_ROOM_BYTES + p->base_url.path.n + p->host_header.n + p->api_version.n +
+               3 * (p->project.n + p->location.n);
     if (cred->secret.blob.n && secrets_get(secrets, cred->secret.blob, &s))
         n += s.data.n;
     for (uint32_t i = 0; i < p->headers.n; i++)
@@ -96,7 +157,7 @@ void upstream_head_constant(const struct secrets *secrets, const struct conf_cre
     const struct conf_provider *p = cred->provider;
     struct headwriter h;
     memset(out, 0, sizeof *out);
-    if (!p->kind->paths[op])
+    if (!is_offered(p, op))
         return;
     size_t cap = constant_room(secrets, cred);
     char *mem = gw_xmalloc(cap);
@@ -117,8 +178,9 @@ void upstream_head_constant(const struct secrets *secrets, const struct conf_cre
     crypto_wipe(mem, n);
     free(mem);
     out->bytes = slice_of(exact, n);
-    out->wants_version =
-        dialects_of_op(op) == DIALECT_ANTHROPIC && !has_field(p, SLICE_LIT("anthropic-version"));
+    out->wants_version = dialects_of_op(op) == DIALECT_ANTHROPIC &&
+                         dialects_envelope(op) == DIALECT_PLAIN &&
+                         !has_field(p, SLICE_LIT("anthropic-version"));
 }
 
 static bool is_configured(const struct conf_slices *list, struct slice name)
@@ -155,30 +217,20 @@ static bool is_named_by_connection(const struct http_fields *f, struct slice nam
     return false;
 }
 
-static void forward_fields(struct headwriter *h, const struct req *r, const struct conf_provider *p,
+static void forward_fields(struct headwriter *h, const struct req *r, const struct candidate *cand,
                            bool native)
 {
+    const struct conf_provider *p = cand->credential->provider;
     const struct http_fields *f = &r->head.fields;
+    bool version_in_body = dialects_envelope(cand->op) != DIALECT_PLAIN;
     for (unsigned i = 0; i < f->n; i++) {
         struct slice name = http_fields_name(f, i);
         bool wanted = is_allowed((enum http_header_id)f->f[i].id, native) ||
                       (p->forward_headers.n && is_configured(&p->forward_headers, name));
+        if (f->f[i].id == HTTP_H_ANTHROPIC_VERSION && version_in_body)
+            continue;
         if (wanted && !is_named_by_connection(f, name))
             headwriter_field(h, name, http_fields_value(f, i));
-    }
-}
-
-/* RFC 3986 section 2.3: all but the unreserved characters. */
-static void put_encoded(struct headwriter *h, struct slice s)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        char three[3] = {'%', digits[c >> 4], digits[c & 15]};
-        if (isalnum(c) || strchr("-._~", c))
-            headwriter_put(h, slice_of(s.p + i, 1));
-        else
-            headwriter_put(h, slice_of(three, 3));
     }
 }
 
@@ -279,7 +331,7 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand,
                              slice_str(dialects_native(dialect)->content_type_stream));
     else
         headwriter_lit(&h, "accept: application/json\r\n");
-    forward_fields(&h, r, cand->credential->provider, native);
+    forward_fields(&h, r, cand, native);
     if (head->wants_version)
         put_version(&h, r, native);
     if (signer && !put_signature(&h, r, cand, slice_of(mem, (size_t)(h.at - mem)), body, n_body))

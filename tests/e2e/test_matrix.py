@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gateway import KEY, PROVIDER_SECRET
-from matrix import DIALECTS
+from matrix import DIALECTS, clouds
 from matrix.scenario import INSTANCE, RESULTS, SCENARIOS, THOUGHTS, TOKENS, TOOLS
 from matrix.stage import (MOCK_SPEAKS, PAIRS, PROVIDERS, TELLS_STOP_SEQUENCE, WORDS, exchange, known, open_stage, upstream_dialect)
 from matrix.wire import parse
@@ -74,7 +74,8 @@ def converse(port, key, mock, client, upstream, model, scenario, mode, provider=
             forgotten = forgets and any(earlier.signed for earlier, _ in before)
             assert not forgotten or dropped, "reasoning was left out in silence"
         received = mock.last_request()
-        seen = DIALECTS[upstream].seen(received.target, parse(received.body))
+        target, body = (clouds.same if direct else provider.plain)(received.target, parse(received.body))
+        seen = DIALECTS[upstream].seen(target, body)
         assert seen.model == ("mock-chat" if direct else provider.model)
         check_seen(scenario, step, before, seen, upstream, stream, forgets)
         if scenario.failure:

@@ -8,14 +8,15 @@ import urllib.parse
 import pytest
 
 from gateway import KEY, PROVIDER_SECRET
-from matrix import DIALECTS
+from matrix import DIALECTS, clouds
 from matrix.odd_json import Odd
 from matrix.scenario import Scenario
 from matrix.stage import PAIRS, PROVIDERS, open_stage
 
 SEED = int(os.environ.get("GATEWAYD_SEED", "20260101"))
 ROUNDS = 150
-NATIVE = [(client, provider) for client, provider in PAIRS if client in PROVIDERS[provider].dialects]
+NATIVE = [(client, provider) for client, provider in PAIRS
+          if client in PROVIDERS[provider].dialects and PROVIDERS[provider].plain is clouds.same]
 PLAIN = Scenario("plain")
 
 

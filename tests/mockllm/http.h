@@ -23,6 +23,7 @@ struct request {
     size_t content_length;
     bool has_length, chunked, keepalive, expect_continue;
     struct slice body; /* decoded; set by the caller once it is there */
+    bool annotates;    /* a cloud's, which filters contents and says so (cloud.h) */
 };
 
 enum http_result { HTTP_MORE, HTTP_OK, HTTP_BAD };

@@ -364,6 +364,15 @@ static void add_message(struct bytes *out, const struct openai_content *c)
     bytes_adds(out, calls ? "]}" : "}");
 }
 
+/* ---- what Azure's content filter says of it ---- */
+
+#define FILTERED_NOTHING                                                                           \
+    "{\"hate\":{\"filtered\":false,\"severity\":\"safe\"},"                                        \
+    "\"self_harm\":{\"filtered\":false,\"severity\":\"safe\"}}"
+#define PROMPT_FILTERED                                                                            \
+    "\"prompt_filter_results\":[{\"prompt_index\":0,\"content_filter_results\":" FILTERED_NOTHING  \
+    "}]"
+
 static void write_whole(const struct call *call, const struct script *s,
                         const struct openai_content *c, bool chat, struct reply *out)
 {
@@ -383,9 +392,14 @@ static void write_whole(const struct call *call, const struct script *s,
         } else {
             bytes_addf(b, "\"text\":\"" SLICE_FMT "\"", SLICE_ARG(bytes_slice(&text->raw)));
         }
-        bytes_addf(b, ",\"logprobs\":null,\"finish_reason\":\"%s\"}", c->finish);
+        bytes_addf(b, ",\"logprobs\":null,\"finish_reason\":\"%s\"", c->finish);
+        if (call->req->annotates)
+            bytes_adds(b, ",\"content_filter_results\":" FILTERED_NOTHING);
+        bytes_adds(b, "}");
     }
     bytes_adds(b, "]");
+    if (call->req->annotates)
+        bytes_adds(b, "," PROMPT_FILTERED);
     add_whole_usage(b, s, openai_figures_of(call, s, c->tokens));
     bytes_adds(b, chat ? ",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_mock\"}" : "}");
     reply_end_piece(out, PIECE_WHOLE, (uint32_t)(out->completion_tokens));
@@ -492,7 +506,30 @@ static void add_delta(struct stream *st, int64_t index, const struct openai_bloc
         add_piece(b, block, text, i == 0, nth);
         bytes_adds(b, "}");
     }
-    bytes_adds(b, ",\"logprobs\":null,\"finish_reason\":null}]");
+    bytes_adds(b, ",\"logprobs\":null,\"finish_reason\":null");
+    if (st->call->req->annotates)
+        bytes_adds(b, ",\"content_filter_results\":" FILTERED_NOTHING);
+    bytes_adds(b, "}]");
+}
+
+/* In front of everything, with what an event has but empty; the answer's own come without a delta
+ * where the filter runs beside the stream
+ * (learn.microsoft.com/azure/ai-foundry/openai/concepts/content-streaming). */
+static void add_prompt_filter(struct stream *st)
+{
+    bytes_adds(&st->out->text, "data: {\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\","
+                               "\"object\":\"\"," PROMPT_FILTERED);
+    end_event(st, 0);
+}
+
+static void add_late_filter(struct stream *st)
+{
+    bytes_adds(&st->out->text,
+               "data: {\"id\":\"\",\"object\":\"\",\"created\":0,\"model\":\"\",\"choices\":[{"
+               "\"index\":0,\"finish_reason\":null,\"content_filter_results\":" FILTERED_NOTHING
+               ",\"content_filter_offsets\":{\"check_offset\":0,\"start_offset\":0,"
+               "\"end_offset\":0}}]");
+    end_event(st, 0);
 }
 
 /* A delta of its own, which carries no token. */
@@ -590,6 +627,8 @@ static void write_stream(const struct call *call, const struct script *s,
 {
     struct stream st = {call, s, c, out, chat, openai_figures_of(call, s, c->tokens), 0, 0};
     int calls = 0;
+    if (call->req->annotates)
+        add_prompt_filter(&st);
     for (int64_t i = 0; c->tokens == 0 && chat && i < call->n; i++)
         add_bare(&st, i, SLICE("\"role\":\"assistant\",\"content\":\"\",\"refusal\":null"));
     for (size_t i = 0; i < c->n; i++) {
@@ -598,6 +637,8 @@ static void write_stream(const struct call *call, const struct script *s,
         calls += c->blocks[i].kind == OPENAI_CALL;
         end_block(&st, &c->blocks[i]);
     }
+    if (call->req->annotates)
+        add_late_filter(&st);
     for (int64_t i = 0; i < call->n; i++) {
         if (fail_stream(&st))
             return;

@@ -2,6 +2,7 @@
  * serve.c: see serve.h.
  */
 #include "tests/mockllm/serve.h"
+#include "tests/mockllm/cloud.h"
 #include "tests/mockllm/registry.h"
 
 #include <stdio.h>
@@ -26,7 +27,7 @@ struct cache_slot {
 struct repeat {
     struct bytes body, model, in_header;
     const struct route *route;
-    bool keepalive;
+    bool keepalive, annotates;
     struct answer *answer;
 };
 
@@ -55,7 +56,8 @@ static struct answer *repeat_get(struct repeat *r, struct call *call)
 {
     const struct request *req = call->req;
     if (r->answer == NULL || r->route != call->route || r->keepalive != req->keepalive ||
-        registry_pending() > 0 || !slice_eq(bytes_slice(&r->body), req->body) ||
+        r->annotates != req->annotates || registry_pending() > 0 ||
+        !slice_eq(bytes_slice(&r->body), req->body) ||
         !slice_eq(bytes_slice(&r->in_header), http_header(req, "x-mock")))
         return NULL;
     bytes_add_slice(&call->model, bytes_slice(&r->model));
@@ -73,6 +75,7 @@ static void repeat_put(struct repeat *r, const struct call *call, struct answer 
     bytes_add_slice(&r->in_header, http_header(call->req, "x-mock"));
     r->route = call->route;
     r->keepalive = call->req->keepalive;
+    r->annotates = call->req->annotates;
     answer_unref(r->answer);
     r->answer = a;
     a->refs++;
@@ -81,10 +84,10 @@ static void repeat_put(struct repeat *r, const struct call *call, struct answer 
 /* All that an answer depends on. 0 where that is too long to be kept. */
 static size_t cache_key(char *key, const struct call *call, struct slice model, struct slice script)
 {
-    int n = snprintf(key, CACHE_KEY, "%p %d %d %d %lld %lld " SLICE_FMT "\n" SLICE_FMT,
+    int n = snprintf(key, CACHE_KEY, "%p %d %d %d %d %lld %lld " SLICE_FMT "\n" SLICE_FMT,
                      (const void *)call->route, call->stream, call->include_usage,
-                     call->req->keepalive, (long long)call->n, (long long)call->prompt_tokens,
-                     SLICE_ARG(model), SLICE_ARG(script));
+                     call->req->keepalive, call->req->annotates, (long long)call->n,
+                     (long long)call->prompt_tokens, SLICE_ARG(model), SLICE_ARG(script));
     return n < CACHE_KEY ? (size_t)n : 0;
 }
 
@@ -248,11 +251,10 @@ static void copy_text(char *to, size_t size, struct slice from)
     to[n] = '\0';
 }
 
-static void note_request(struct record *rec, const struct request *req, struct slice credential)
+static void note_request(struct record *rec, const struct request *req)
 {
     copy_text(rec->method, sizeof rec->method, req->method);
     copy_text(rec->path, sizeof rec->path, req->path);
-    copy_text(rec->credential, sizeof rec->credential, credential);
     copy_text(rec->client_id, sizeof rec->client_id, http_header(req, "x-request-id"));
 }
 
@@ -333,8 +335,8 @@ static struct answer *answer_call(const struct serve_options *o, struct serve_ca
     return a;
 }
 
-struct answer *serve_request(const struct serve_options *o, struct serve_cache *cache,
-                             const struct request *req, struct record *rec)
+static struct answer *serve_dialect(const struct serve_options *o, struct serve_cache *cache,
+                                    const struct request *req, struct record *rec)
 {
     struct call call = {.req = req, .n = 1};
     const struct dialect *d;
@@ -343,7 +345,7 @@ struct answer *serve_request(const struct serve_options *o, struct serve_cache *
     rec->outcome = OUTCOME_REFUSED;
     call.route = find_route(req, &d, &call.suffix, &status);
     call.credential = d->credential(req);
-    note_request(rec, req, call.credential);
+    copy_text(rec->credential, sizeof rec->credential, call.credential);
     if (call.route == NULL)
         return refuse_route(d, req, status);
     struct answer *a = check(o, d, req, call.credential);
@@ -360,5 +362,21 @@ struct answer *serve_request(const struct serve_options *o, struct serve_cache *
     copy_text(rec->model, sizeof rec->model, bytes_slice(&call.model));
     rec->stream = a->stream;
     bytes_fini(&call.model);
+    return a;
+}
+
+struct answer *serve_request(const struct serve_options *o, struct serve_cache *cache,
+                             const struct request *req, struct record *rec)
+{
+    struct cloud_view view;
+    struct error err;
+    note_request(rec, req);
+    if (!cloud_is_path(req->path))
+        return serve_dialect(o, cache, req, rec);
+    rec->outcome = OUTCOME_REFUSED;
+    struct answer *a = cloud_view(req, &view, &err)
+                           ? serve_dialect(o, cache, &view.req, rec)
+                           : answer_error(view.refuses, &err, req->keepalive);
+    cloud_view_fini(&view);
     return a;
 }

@@ -147,6 +147,46 @@ static void test_splices_the_model(void **state)
     }
 }
 
+/* The model's member leaves, the version's comes; the rest stays byte for byte. */
+static void test_splices_for_vertex(void **state)
+{
+#define VERSION "\"anthropic_version\":\"vertex-2023-10-16\","
+    static const struct {
+        const char *body, *version, *expected;
+        enum dialect_envelope envelope;
+    } cases[] = {
+        {"{\"model\":\"m\",\"messages\":[]}", "", "{" VERSION "\"messages\":[]}",
+         DIALECT_RAW_PREDICT},
+        {"{ \"messages\" : [] , \"model\" : \"m\" , \"stream\":true }", "2023-06-01",
+         "{" VERSION " \"messages\" : [] , \"stream\":true }", DIALECT_RAW_PREDICT},
+        {"{\"messages\":[],\"model\":\"m\" }", "2026-10-21",
+         "{\"anthropic_version\":\"2026-10-21\",\"messages\":[] }", DIALECT_RAW_PREDICT},
+        {"{\"messages\":[{\"model\":\"m\"}]}", "", "{" VERSION "\"messages\":[{\"model\":\"m\"}]}",
+         DIALECT_RAW_PREDICT},
+        {"{\"anthropic_version\":\"x\",\"messages\":[],\"mod\\u0065l\":\"m\"}", "2023-06-01",
+         "{\"anthropic_version\":\"x\",\"messages\":[]}", DIALECT_RAW_PREDICT},
+        {"{\"messages\":[],\"model\":\"m\"}", "",
+         "{" VERSION "\"messages\":[],\"model\":\"claude-x\"}", DIALECT_COUNT_RAW_PREDICT},
+    };
+#undef VERSION
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct dialect_rewrite how = {.model = SLICE_LIT("claude-x"),
+                                      .envelope = cases[i].envelope,
+                                      .version = slice_str(cases[i].version)};
+        struct slice body = slice_str(cases[i].body);
+        struct buf b;
+        bool injected = true;
+        buf_init(&b, 4096);
+        assert_int_equal(
+            anthropic->read_request(&doc, body, DIALECT_CHAT, SLICE_LIT("default"), &req, &why), 0);
+        assert_int_equal(anthropic->rewrite_request(&req, &how, &splices, &injected), 0);
+        assert_int_equal(splices_append(&splices, body, &b), 0);
+        if (!slice_eq_str(buf_slice(&b), cases[i].expected))
+            fail_msg("%.*s", SLICE_FMT(buf_slice(&b)));
+        buf_release(&b);
+    }
+}
+
 static void test_reads_response(void **state)
 {
     assert_int_equal(
@@ -214,8 +254,10 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_reads_request),     TEST(test_refuses),        TEST(test_hosted_tools),
-        TEST(test_splices_the_model), TEST(test_reads_response), TEST(test_meters_a_stream),
+        TEST(test_reads_request),      TEST(test_refuses),
+        TEST(test_hosted_tools),       TEST(test_splices_the_model),
+        TEST(test_splices_for_vertex), TEST(test_reads_response),
+        TEST(test_meters_a_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from client import Connection
 from fixtures import check_secrets
 from gateway import PROVIDER_SECRET, Gateway
+from matrix import clouds
 from matrix.wire import read_payload
 from mock import Mock
 from reconcile import reconcile
@@ -22,7 +24,10 @@ class Provider:
     more: dict = field(default_factory=dict, hash=False)  # further lines of [provider:…]
     model: str = "mock-chat"
     forgets: tuple = ()  # dialects in which it takes no reasoning of earlier turns
+    plain: Callable = clouds.same  # what it was sent, as the dialect's own API is
 
+
+_PLACE = {"project": clouds.PROJECT, "location": clouds.LOCATION}
 
 PROVIDERS = {
     "openai": Provider("openai", ("openai.chat", "openai.responses"), "/v1", forgets=("openai.chat",)),
@@ -30,6 +35,11 @@ PROVIDERS = {
     "anthropic": Provider("anthropic", ("anthropic",), "/v1"),
     "gemini": Provider("gemini", ("gemini",), "/v1beta"),
     "bedrock": Provider("bedrock", ("bedrock",), "", {"region": "us-east-1"}, "us.anthropic.claude-mock-v1:0"),
+    "azure": Provider("azure", ("openai.chat", "openai.responses"), "", {"api_version": clouds.API_VERSION},
+                      "mock-deployment", ("openai.chat",), clouds.azure),
+    "vertex": Provider("vertex", ("gemini",), "/v1", _PLACE, plain=clouds.vertex),
+    "vertex-claude": Provider("vertex", ("anthropic",), "/v1", _PLACE, "claude-mock@20250929",
+                              plain=clouds.vertex_claude),
 }
 
 # What mockllm is asked directly: the dialects that it speaks, each judged by its own module.
@@ -37,8 +47,14 @@ MOCK_SPEAKS = ("openai.chat", "openai.responses", "anthropic", "gemini", "bedroc
 
 # Client dialects and providers that must understand each other.
 _CLIENTS = ("openai.chat", "openai.responses", "anthropic", "gemini", "bedrock")
-PAIRS = tuple((client, provider) for client in _CLIENTS
-              for provider in PROVIDERS)
+_OF_CLOUDS = (("openai.responses", "azure"), ("anthropic", "azure"), ("gemini", "azure"),
+              ("gemini", "vertex"), ("openai.chat", "vertex"), ("anthropic", "vertex-claude"),
+              ("openai.chat", "vertex-claude"), ("gemini", "vertex-claude"))
+PAIRS = tuple((client, provider) for client in _CLIENTS for provider in PROVIDERS
+              if PROVIDERS[provider].plain is clouds.same) + _OF_CLOUDS
+
+# Where the answer has members that the dialect's reference doesn't know: the official clients take them.
+CLIENT_PAIRS = PAIRS + (("openai.chat", "azure"),)
 
 # Cells that are known to fail, and why: (client, provider or "*", scenario). A cell that passes all the
 # same is a failure: its line must go.
