@@ -192,7 +192,12 @@ static const struct provider_kind kinds[] = {
      .auth = PROVIDER_AUTH_BEARER,
      .paths = {[PROVIDER_OP_CONVERSE] = "/model/{model}/converse",
                [PROVIDER_OP_CONVERSE_STREAM] = "/model/{model}/converse-stream"}},
-    LATER("cohere", "Cohere"),
+    /* https://docs.cohere.com/reference/chat: each operation has the version of its own. */
+    {.name = "cohere",
+     .title = "Cohere",
+     .base_url = "https://api.cohere.com",
+     .auth = PROVIDER_AUTH_BEARER,
+     .paths = {[PROVIDER_OP_COHERE_CHAT] = "/v2/chat", [PROVIDER_OP_MODELS] = "/v1/models"}},
 };
 
 const struct provider_kind *provider_kinds(size_t *n)

@@ -253,6 +253,6 @@ struct dialect {
 };
 
 extern const struct dialect dialect_openai, dialect_openai_responses, dialect_anthropic,
-    dialect_gemini, dialect_bedrock;
+    dialect_gemini, dialect_bedrock, dialect_cohere;
 
 #endif

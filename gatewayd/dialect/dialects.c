@@ -13,6 +13,7 @@ static const struct {
     [DIALECT_ANTHROPIC] = {.native = &dialect_anthropic, .chat = &codec_anthropic},
     [DIALECT_GEMINI] = {.native = &dialect_gemini, .chat = &codec_gemini},
     [DIALECT_BEDROCK] = {.native = &dialect_bedrock, .chat = &codec_bedrock},
+    [DIALECT_COHERE] = {.native = &dialect_cohere, .chat = &codec_cohere},
 };
 
 static const struct {

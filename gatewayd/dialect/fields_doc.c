@@ -74,7 +74,7 @@ static const struct {
     {DIALECT_GEMINI, "`/v1beta/models/{model}:generateContent` and `:streamGenerateContent`, also "
                      "`/genai/v1beta/…`"},
     {DIALECT_BEDROCK, "`/model/{model}/converse` and `/converse-stream`, also `/bedrock/…`"},
-    {DIALECT_COHERE, ""},
+    {DIALECT_COHERE, "`/v2/chat`, also `/cohere/v2/chat`"},
 };
 
 static const struct codec *codec_at(size_t i)

@@ -15,10 +15,9 @@ static const struct {
     struct slice prefix;
     enum dialect_id dialect;
 } aliases[] = {
-    {SLICE_LIT("/openai"), DIALECT_OPENAI},
-    {SLICE_LIT("/anthropic"), DIALECT_ANTHROPIC},
-    {SLICE_LIT("/genai"), DIALECT_GEMINI},
-    {SLICE_LIT("/bedrock"), DIALECT_BEDROCK},
+    {SLICE_LIT("/openai"), DIALECT_OPENAI}, {SLICE_LIT("/anthropic"), DIALECT_ANTHROPIC},
+    {SLICE_LIT("/genai"), DIALECT_GEMINI},  {SLICE_LIT("/bedrock"), DIALECT_BEDROCK},
+    {SLICE_LIT("/cohere"), DIALECT_COHERE},
 };
 
 /* Beginnings of paths that only callers of one dialect ask for. */
@@ -30,6 +29,7 @@ static const struct {
     {SLICE_LIT("/messages"), DIALECT_ANTHROPIC},
     {SLICE_LIT("/v1beta/"), DIALECT_GEMINI},
     {SLICE_LIT("/model/"), DIALECT_BEDROCK},
+    {SLICE_LIT("/v2/"), DIALECT_COHERE},
 };
 
 static bool strip_prefix(struct slice *s, struct slice prefix)

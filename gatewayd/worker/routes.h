@@ -4,8 +4,8 @@
  * A path is normalised once (http/path.h) and then matched exactly. Each route names what a caller
  * must show (auth class), how its cost is known (metering class) and in which dialect it is spoken
  * to; all are arguments of the X-macro, so a route that lacks one doesn't compile. Aliases
- * (`/openai`, `/anthropic`, `/genai`, `/bedrock`, no `/v1`, Azure's deployments) are resolved here
- * and nowhere else. A route whose dialect isn't served (dialects.h) isn't there.
+ * (`/openai`, `/anthropic`, `/genai`, `/bedrock`, `/cohere`, no `/v1`, Azure's deployments) are
+ * resolved here and nowhere else. A route whose dialect isn't served (dialects.h) isn't there.
  */
 #ifndef GW_WORKER_ROUTES_H
 #define GW_WORKER_ROUTES_H
@@ -56,6 +56,8 @@ enum route_stream {
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(CONVERSE_STREAM, POST, "/model/", "/converse-stream", ROUTE_AUTH_KEY, ROUTE_METERED,         \
       DIALECT_BEDROCK, DIALECT_CHAT, ROUTE_STREAM)                                                 \
+    X(COHERE_CHAT, POST, "/v2/chat", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_COHERE,          \
+      DIALECT_CHAT, ROUTE_BODY_SAYS)                                                               \
     X(MODELS, GET, "/v1/models", NULL, ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,            \
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(MODEL, GET, "/v1/models/", "", ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,              \

@@ -152,6 +152,8 @@ static void routes_of_dialects(void **state)
         {"/models/m:countTokens", ROUTE_GENERATE_COUNT, DIALECT_GEMINI, "m"},
         {"/model/us.x:0/converse", ROUTE_CONVERSE, DIALECT_BEDROCK, "us.x:0"},
         {"/bedrock/model/us.x:0/converse-stream", ROUTE_CONVERSE_STREAM, DIALECT_BEDROCK, "us.x:0"},
+        {"/v2/chat", ROUTE_COHERE_CHAT, DIALECT_COHERE, NULL},
+        {"/cohere/v2/chat", ROUTE_COHERE_CHAT, DIALECT_COHERE, NULL},
     };
     static const char *const never[] = {
         "/openai/v1/messages",
@@ -198,6 +200,8 @@ static void errors_are_in_the_callers_dialect(void **state)
         {"/v1beta/nothing", DIALECT_GEMINI},
         {"/genai/nothing", DIALECT_GEMINI},
         {"/model/m/invoke", DIALECT_BEDROCK},
+        {"/v2/nothing", DIALECT_COHERE},
+        {"/cohere/nothing", DIALECT_COHERE},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const struct dialect *want = dialects_native(cases[i].dialect);
