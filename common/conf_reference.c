@@ -135,8 +135,6 @@ static void put_kinds(struct page *p)
     const struct provider_kind *k = provider_kinds(&n);
     put(p, "\n## Kinds of providers\n\n| kind | | base_url | secret |\n|---|---|---|---|\n");
     for (size_t i = 0; i < n; i++) {
-        if (k[i].later)
-            continue;
         put(p, "| `%s` | %s | ", k[i].name, k[i].title);
         if (k[i].base_url)
             put(p, "`%s`", k[i].base_url);
@@ -177,16 +175,6 @@ static void put_later(struct page *p)
         if (info->later || *glue)
             put(p, "\n");
     }
-    size_t kinds;
-    const struct provider_kind *k = provider_kinds(&kinds);
-    const char *glue = "- kinds of providers: ";
-    for (size_t i = 0; i < kinds; i++) {
-        if (!k[i].later)
-            continue;
-        put(p, "%s`%s`", glue, k[i].name);
-        glue = ", ";
-    }
-    put(p, "\n");
 }
 
 int conf_write_reference(struct buf *out)

@@ -316,10 +316,6 @@ static void resolve_kind(struct build *b, struct raw_provider *r, const struct s
         unknown_kind(b, r->kind, build_entry(b, s, "kind"));
         return;
     }
-    if (p->kind->later) {
-        build_error(b, build_entry(b, s, "kind"), "`%s` is not in this version", p->kind->name);
-        return;
-    }
     if (!p->base_url.host.n && !p->kind->base_url)
         build_error(b, s->head, "`base_url` is missing; the kind `%s` has none of its own",
                     p->kind->name);

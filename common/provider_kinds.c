@@ -40,10 +40,6 @@
 #define GOOGLE(method) "{parent}/publishers/google/models/{model}:" method
 #define ANTHROPIC(method)                                                                          \
     "/projects/{project}/locations/{location}/publishers/anthropic/models/" method
-#define LATER(name_, title_)                                                                       \
-    {                                                                                              \
-        .name = name_, .title = title_, .later = true                                              \
-    }
 
 /* A model is a deployment. Deployments with a dated api-version
  * (learn.microsoft.com/azure/ai-foundry/openai/reference), to which the Responses API came with

@@ -1,9 +1,7 @@
 /*
  * provider_kinds.h: one row a kind of provider.
  *
- * A provider that speaks a dialect that is already here is one row and nothing else. A row marked
- * `later` names a kind that is known but not served by this version; the configuration refuses it
- * with a message of its own.
+ * A provider that speaks a dialect that is already here is one row and nothing else.
  */
 #ifndef GW_COMMON_PROVIDER_KINDS_H
 #define GW_COMMON_PROVIDER_KINDS_H
@@ -79,7 +77,6 @@ _Static_assert(PROVIDER_N_OPS <= 64, "struct provider_family has 64 bits for the
 
 struct provider_kind {
     const char *name;
-    bool later;
     const char *base_url;    /* NULL: base_url must be configured; {region}, {location} are the
                               * provider's */
     const char *aws_service; /* by which requests are signed with auth = sigv4; NULL: they aren't */

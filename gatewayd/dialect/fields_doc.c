@@ -89,7 +89,7 @@ static bool speaks(const struct provider_kind *k, enum dialect_id id)
         if (k->paths[op])
             offered |= PROVIDER_OP_BIT(op);
     enum provider_op op = dialects_choose(id, DIALECT_CHAT, false, offered);
-    return !k->later && op != PROVIDER_N_OPS && dialects_of_op(op) == id;
+    return op != PROVIDER_N_OPS && dialects_of_op(op) == id;
 }
 
 static void put_dialects(struct page *p)

@@ -358,7 +358,6 @@ static void errors_say_what_and_where(void **state)
         {"[provider:a/b]\nkind = openai\n", "a name can't hold `/`"},
         {"[provider:p]\nkind = foo\n", "unknown kind `foo`"},
         {"[provider:p]\nkind = openia\n", "unknown kind `openia`; did you mean `openai`?"},
-        {"[provider:p]\nkind = cohere\n", "`cohere` is not in this version"},
         {"[provider:p]\nkind = openai-compatible\n", "`base_url` is missing"},
         {PROVIDER, "no [credential:...] section has provider = p"},
         {PROVIDER "base_url = ftp://x\n", "begins with https:// or http://"},
