@@ -238,6 +238,13 @@ static void check_api_version(struct build *b, const struct conf_provider *p,
     else if (p->api_version.n && !is_word(p->api_version))
         build_error(b, build_entry(b, s, "api_version"),
                     "a version is made of letters, digits, `-` and `.`");
+    else if (p->kind->of_version && !p->kind->of_version(p->api_version))
+        build_error(b, build_entry(b, s, "api_version"),
+                    "there is no `%.*s`: it is `v1`, `preview` or a date such as 2024-10-21",
+                    SLICE_FMT(p->api_version));
+    else if (p->kind->of_version && slice_starts_with(p->base_url.path, SLICE_LIT("/openai")))
+        build_error(b, build_entry(b, s, "base_url"),
+                    "it is the address of the resource, without /openai");
 }
 
 /* cloud.google.com/vertex-ai/generative-ai/docs/learn/locations: that of one region is as the
@@ -325,7 +332,7 @@ static void resolve_kind(struct build *b, struct raw_provider *r, const struct s
     check_api_version(b, p, s);
     check_region(b, p, s);
     check_location(b, p, s);
-    if (p->kind->of_version)
+    if (p->kind->of_version && p->kind->of_version(p->api_version))
         p->kind = p->kind->of_version(p->api_version);
     p->quirks = p->kind->quirks;
     if (r->stream_usage == CONF_OFF)

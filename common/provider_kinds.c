@@ -61,10 +61,10 @@ static const struct provider_kind *azure_of_version(struct slice version)
         return &azure_v1;
     if (slice_eq_str(version, "preview"))
         return &azure_preview;
-    return version.n >= sizeof responses - 1 &&
-                   memcmp(version.p, responses, sizeof responses - 1) >= 0
-               ? &azure_dated
-               : &azure_before_responses;
+    if (version.n < sizeof responses - 1 || version.p[0] != '2')
+        return NULL;
+    return memcmp(version.p, responses, sizeof responses - 1) >= 0 ? &azure_dated
+                                                                   : &azure_before_responses;
 }
 
 /* Gemini and Claude have publishers' paths of their own; other publishers' models are reached with

@@ -91,7 +91,7 @@ struct provider_kind {
      * NULL: every model offers every operation. */
     const struct provider_family *families;
     bool needs_api_version;
-    /* What it is under that api_version; NULL: the same. */
+    /* What it is under that api_version, NULL where there is no such; NULL: always the same. */
     const struct provider_kind *(*of_version)(struct slice api_version);
     bool has_location; /* project and location; base_url is that of a location */
     const char *title; /* for the reference page */

@@ -184,22 +184,28 @@ static bool vertex_gemini(struct cloud_view *v, struct slice rest, struct error 
     return true;
 }
 
-/* The version's member leaves the body, and the model's takes its place. */
+/* The version's member leaves the body; the model's, if any, takes its place. */
 static void claude_body(struct cloud_view *v, struct slice model, struct slice version)
 {
     struct slice body = slice_trim(v->req.body);
-    const char *name = version.p;
+    const char *name = version.p, *after = version.p + version.len, *end = body.p + body.len;
     while (memcmp(name, "\"anthropic_version\"", 19) != 0)
         name--;
+    if (model.p == NULL) { /* with a comma, behind it or in front */
+        while (*after == ' ' || *after == '\t' || *after == '\r' || *after == '\n')
+            after++;
+        if (*after == ',')
+            after++;
+        else
+            while (name > body.p + 1 && *name != ',')
+                name--;
+    }
     bytes_add(&v->body, body.p, (size_t)(name - body.p));
     if (model.p != NULL) {
         bytes_adds(&v->body, "\"model\":");
         bytes_add_json(&v->body, model);
-    } else {
-        bytes_adds(&v->body, "\"metadata\":null");
     }
-    const char *after = version.p + version.len;
-    bytes_add(&v->body, after, (size_t)(body.p + body.len - after));
+    bytes_add(&v->body, after, (size_t)(end - after));
     v->req.body = bytes_slice(&v->body);
 }
 
