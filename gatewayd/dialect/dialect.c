@@ -54,3 +54,12 @@ int dialect_splice_model(const struct dialect_request *req, struct slice model, 
     return add_made(out, req->model_value.off, req->model_value.end - req->model_value.off,
                     slice_of(text, n));
 }
+
+void dialect_add_ref(struct dialect_request *req, const struct json_doc *d, uint32_t v,
+                     enum object_kind kind, const char *param)
+{
+    if (req->n_refs < DIALECT_REFS_MAX)
+        req->refs[req->n_refs] =
+            (struct dialect_ref){{d->toks[v].off, d->toks[v].end}, (uint8_t)kind, param};
+    req->n_refs++;
+}

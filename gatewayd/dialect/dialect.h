@@ -14,6 +14,7 @@
 #define GW_GATEWAYD_DIALECT_DIALECT_H
 
 #include "common/json.h"
+#include "common/object_record.h"
 #include "gatewayd/dialect/splice.h"
 
 enum dialect_op {
@@ -42,6 +43,15 @@ struct dialect_span {
 
 /* ---- requests ---- */
 
+/* An object that the provider keeps, named by the caller: the span of the JSON string that is its
+ * id. A string with an escape in it names none. */
+struct dialect_ref {
+    struct dialect_span id;
+    uint8_t kind;      /* enum object_kind */
+    const char *param; /* where it stands; static text */
+};
+enum { DIALECT_REFS_MAX = 16 };
+
 struct dialect_request {
     enum dialect_op op;
     struct dialect_name model; /* the caller's, or the default where the body has none */
@@ -62,6 +72,11 @@ struct dialect_request {
     uint32_t images, audios, files; /* content parts that aren't text */
     bool hosted_tools;              /* a tool that the provider runs, or input that it keeps
                                      * (previous_response_id): the tokens can't be bounded */
+    bool keeps; /* a provider of this dialect keeps the answer as an object (store) */
+
+    /* Of those that it names; more than DIALECT_REFS_MAX are counted, not kept. */
+    uint32_t n_refs;
+    struct dialect_ref refs[DIALECT_REFS_MAX];
 
     /* For the splice. */
     struct dialect_span root; /* the body's object */
@@ -80,6 +95,10 @@ struct dialect_refusal {
     char param[64];   /* member path, "" if none */
     const char *code; /* static text or NULL */
 };
+
+/* Notes the object that string v of the body names. */
+void dialect_add_ref(struct dialect_request *req, const struct json_doc *d, uint32_t v,
+                     enum object_kind kind, const char *param);
 
 /* What an operation wants in its body besides the dialect's own members. */
 enum dialect_envelope {

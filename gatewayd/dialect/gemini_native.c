@@ -196,6 +196,7 @@ static int read_cached(struct reader *r, const char *param, uint32_t v)
     if (json_type(r->d, v) != JSON_STRING)
         return wrong_type(r, param, v, "a string");
     r->out->hosted_tools = true;
+    dialect_add_ref(r->out, r->d, v, OBJECT_CACHE, "cachedContent");
     return 0;
 }
 

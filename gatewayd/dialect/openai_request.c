@@ -153,8 +153,23 @@ static int read_prompt_part(struct reader *r, const char *param, uint32_t v)
     return 0;
 }
 
+/* A file that was uploaded before: `file_id` in the part (Responses) or in its `file` (chat). */
+static int note_file(struct reader *r, uint32_t part)
+{
+    bool twice, more;
+    uint32_t file = json_get_unique(r->d, part, SLICE_LIT("file"), &twice);
+    uint32_t from = file == JSON_NONE ? part : file;
+    uint32_t id = json_get_unique(r->d, from, SLICE_LIT("file_id"), &more);
+    if (twice || more)
+        return refuse(r->why, "duplicate_member", "file_id", "'%s' is given more than once.",
+                      twice ? "file" : "file_id");
+    if (json_type(r->d, id) == JSON_STRING)
+        dialect_add_ref(r->out, r->d, id, OBJECT_FILE, "file_id");
+    return 0;
+}
+
 /* Content parts that a provider meters by what they show or hold, not by their bytes here. */
-static void count_part(struct reader *r, uint32_t part)
+static int count_part(struct reader *r, uint32_t part)
 {
     struct dialect_request *out = r->out;
     bool more;
@@ -170,9 +185,10 @@ static void count_part(struct reader *r, uint32_t part)
     else if (json_str_eq_lit(r->d, type, "input_file"))
         out->files++;
     else
-        return;
+        return more ? note_file(r, part) : 0;
     if (!more) /* with two types it may still be read as text */
         out->prompt_bytes -= json_raw(r->d, part).n;
+    return note_file(r, part);
 }
 
 static int read_messages(struct reader *r, const char *param, uint32_t v)
@@ -191,7 +207,8 @@ static int read_messages(struct reader *r, const char *param, uint32_t v)
                 continue;
             json_foreach_element(r->d, k + 1, part)
             {
-                count_part(r, part);
+                if (count_part(r, part) < 0)
+                    return -1;
             }
         }
     }
@@ -261,7 +278,8 @@ static int read_items(struct reader *r, const char *param, uint32_t v)
                 continue;
             json_foreach_element(r->d, k + 1, part)
             {
-                count_part(r, part);
+                if (count_part(r, part) < 0)
+                    return -1;
             }
         }
     }
@@ -274,6 +292,34 @@ static int read_kept(struct reader *r, const char *param, uint32_t v)
     (void)param;
     r->out->hosted_tools |= !json_is_null(r->d, v);
     return 0;
+}
+
+static int read_previous(struct reader *r, const char *param, uint32_t v)
+{
+    if (json_is_null(r->d, v))
+        return 0;
+    if (json_type(r->d, v) != JSON_STRING)
+        return wrong_type(r, param, v, "a string");
+    dialect_add_ref(r->out, r->d, v, OBJECT_RESPONSE, param);
+    return read_kept(r, param, v);
+}
+
+/* Its id, or an object with it. */
+static int read_conversation(struct reader *r, const char *param, uint32_t v)
+{
+    uint32_t id = json_type(r->d, v) == JSON_OBJECT ? json_get_lit(r->d, v, "id") : v;
+    if (json_is_null(r->d, v))
+        return 0;
+    if (json_type(r->d, id) != JSON_STRING)
+        return wrong_type(r, param, v, "an id or an object with one");
+    dialect_add_ref(r->out, r->d, id, OBJECT_CONVERSATION, param);
+    return read_kept(r, param, v);
+}
+
+/* platform.openai.com/docs/api-reference/responses/create: true unless said otherwise. */
+static int read_store(struct reader *r, const char *param, uint32_t v)
+{
+    return read_flag(r, param, v, &r->out->keeps);
 }
 
 static int read_background(struct reader *r, const char *param, uint32_t v)
@@ -330,8 +376,9 @@ static const struct member members[] = {
     MEMBER("instructions", IN_RESPONSES, 0, read_prompt_part),
     MEMBER("text", IN_RESPONSES, 0, read_prompt_part),
     MEMBER("max_output_tokens", IN_RESPONSES, 0, read_max_tokens),
-    MEMBER("previous_response_id", IN_RESPONSES, 0, read_kept),
-    MEMBER("conversation", IN_RESPONSES, 0, read_kept),
+    MEMBER("previous_response_id", IN_RESPONSES, 0, read_previous),
+    MEMBER("conversation", IN_RESPONSES, 0, read_conversation),
+    MEMBER("store", IN_RESPONSES, 0, read_store),
     MEMBER("prompt", IN_RESPONSES, 0, read_kept),
     MEMBER("background", IN_RESPONSES, 0, read_background),
 };
@@ -387,6 +434,7 @@ static int read_request(struct json_doc *d, struct slice body, enum dialect_op o
     memset(out, 0, sizeof *out);
     out->op = op;
     out->max_output_tokens = out->n = out->best_of = -1;
+    out->keeps = in == IN_RESPONSES;
     if (json_parse(d, body.p, body.n) < 0) {
         json_parse_error(d, &e);
         return refuse(why, "invalid_json", "", "The request body is not valid JSON: %s.", e.msg);

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "gatewayd/worker/attempt_read.h"
 #include "gatewayd/worker/bound.h"
+#include "gatewayd/worker/objects.h"
 #include "gatewayd/worker/req_route.h"
 #include "gatewayd/worker/upstream_head.h"
 
@@ -214,6 +215,55 @@ static void settle(struct attempt *a)
         log_error("attempt was settled already", LOG_U("slot", a->ticket.slot));
 }
 
+/* ---- the object that the answer is ---- */
+
+/* What OpenAI keeps stored responses for (platform.openai.com/docs/guides/your-data), and a day. */
+static const int64_t RESPONSE_KEPT_US = INT64_C(31) * 86400 * 1000000;
+
+static enum attempt_started promise_object(struct attempt *a, struct dialect_refusal *why)
+{
+    if (!a->req->ask.keeps || a->translation)
+        return ATTEMPT_STARTED;
+    switch (objects_promise(a->req, a->cand)) {
+    case OBJECTS_PROMISED:
+        a->object_promised = true;
+        return ATTEMPT_STARTED;
+    case OBJECTS_FULL:
+        return ATTEMPT_NO_SLOT;
+    case OBJECTS_TOO_LONG:
+        break;
+    }
+    *why = (struct dialect_refusal){
+        .message = "The names of key, team, customer, model, provider and credential are too long "
+                   "together for a stored response; send 'store': false.",
+        .param = "store",
+        .code = "names_too_long",
+    };
+    return ATTEMPT_REFUSED;
+}
+
+static void end_promise(struct attempt *a)
+{
+    if (a->object_promised)
+        objects_unpromise(a->w);
+    a->object_promised = false;
+}
+
+void attempt_record_object(struct attempt *a)
+{
+    const struct dialect_name *id = a->is_stream ? &a->stream.id : &a->answer.id;
+    struct object_seen seen = {
+        .kind = OBJECT_RESPONSE,
+        .id = dialect_name_slice(id),
+        .model = a->cand->model->name,
+        .expires_us = clock_wall_us() + RESPONSE_KEPT_US,
+    };
+    if (!a->object_promised || id->n == 0)
+        return;
+    a->object_promised = false;
+    objects_record(a->req, a->cand, &seen);
+}
+
 /* ---- the end ---- */
 
 /* What the request and its log line keep of an attempt. */
@@ -267,6 +317,7 @@ void attempt_finish(struct attempt *a, enum attempt_end end, const char *why)
         return;
     a->end = end;
     snprintf(a->why, sizeof a->why, "%s", why);
+    end_promise(a);
     settle(a);
     worker_cancel(a->w, &a->timer);
     if (a->sent_us)
@@ -500,12 +551,19 @@ enum attempt_started attempt_start(struct req *r, const struct candidate *cand,
         attempt_release(a);
         return why->message[0] ? ATTEMPT_REFUSED : ATTEMPT_TOO_BIG;
     }
+    enum attempt_started promised = promise_object(a, why);
+    if (promised != ATTEMPT_STARTED) {
+        attempt_release(a);
+        return promised;
+    }
     if (open_slot(a) != MONEY_OK) {
+        end_promise(a);
         attempt_release(a);
         return ATTEMPT_NO_SLOT;
     }
     enum uconn_acquired got = uconn_acquire(ep, a, false, &a->uc);
     if (got == UCONN_NONE) {
+        end_promise(a);
         settle(a);
         attempt_release(a);
         return ATTEMPT_NO_CONNECTION;

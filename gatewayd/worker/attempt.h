@@ -86,6 +86,7 @@ struct attempt {
     const char *stream_fault; /* why it can't go on; NULL: nothing known */
     struct dialect_stream stream;
     int64_t retry_after_us; /* -1: not said */
+    bool object_promised;   /* a place in the outbox is kept for what the provider makes */
     struct money_ticket ticket;
     bool ticket_open;
     int64_t reserved_usage[LEDGER_USAGE_MAX];
@@ -121,6 +122,9 @@ void attempt_finish(struct attempt *a, enum attempt_end end, const char *why);
 void attempt_cancel(struct attempt *a);
 /* The client takes bytes again. */
 void attempt_resume(struct attempt *a);
+/* Puts the object that the answer is on record, once its id is known and before the client gets to
+ * see it. */
+void attempt_record_object(struct attempt *a);
 /* Frees it (after ENDED; the request has taken what it needs). */
 void attempt_release(struct attempt *a);
 

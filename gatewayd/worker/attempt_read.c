@@ -186,6 +186,7 @@ static void whole_complete(struct attempt *a, struct slice body)
         return;
     }
     a->answer_read = true;
+    attempt_record_object(a);
     a->fault = a->answer.fault;
     if (a->fault != DIALECT_FAULT_NONE)
         attempt_finish(a, END_STREAM_ERROR, "an error object in a 2xx answer");

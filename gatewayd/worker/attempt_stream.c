@@ -268,6 +268,7 @@ static enum stream_turn turn_of(const struct attempt *a)
 static void stream_out(struct attempt *a, struct outgoing *o)
 {
     struct req *r = a->req;
+    attempt_record_object(a);
     if (a->counting)
         return;
     enum stream_turn turn = turn_of(a);

@@ -8,6 +8,7 @@
 #include "gatewayd/worker/req_route.h"
 
 #include "gatewayd/worker/auth.h"
+#include "gatewayd/worker/objects.h"
 
 #include <stdlib.h>
 
@@ -254,7 +255,8 @@ enum req_step req_route_step(struct req *r)
     if (!read_body(r, &r->body))
         return REQ_STEP_MORE;
     r->model = find_model(r);
-    if (!r->model || (!r->direct && !apply_edits(r, r->model)) || !make_candidates(r))
+    if (!r->model || (!r->direct && !apply_edits(r, r->model)) || !make_candidates(r) ||
+        !objects_bind(r, buf_slice(r->edited.len ? &r->edited : &r->body)))
         return REQ_STEP_MORE;
     r->deadline_us = r->body_complete_us + r->model->timeout_us;
     worker_arm(r->w, &r->timer, r->deadline_us);

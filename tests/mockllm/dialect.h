@@ -40,6 +40,7 @@ struct call {
     int64_t n;
     int64_t prompt_tokens;
     struct slice members[16]; /* raw JSON values, by an index of the dialect's own */
+    char id[64];              /* of the object that the answer is */
 };
 
 struct error {

@@ -831,6 +831,9 @@ static struct slice credential(const struct request *req)
 static const struct route routes[] = {
     {"POST", "/v1/chat/completions", read_chat, write_chat},
     {"POST", "/v1/responses", openai_responses_read, openai_responses_write},
+    {"GET", "/v1/responses/*", openai_stored_read, openai_stored_write},
+    {"DELETE", "/v1/responses/*", openai_stored_read, openai_stored_delete},
+    {"POST", "/v1/responses/*", openai_stored_read, openai_stored_write},
     {"POST", "/v1/completions", read_completion, write_completion},
     {"POST", "/v1/embeddings", read_embeddings, write_embeddings},
     {"GET", "/v1/models", read_nothing, write_models},

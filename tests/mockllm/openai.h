@@ -83,6 +83,10 @@ bool openai_check_chat(struct slice body, struct error *err);
 bool openai_check_responses(struct slice body, struct error *err);
 
 bool openai_responses_read(struct call *call, struct error *err);
+/* GET, DELETE and POST .../cancel of a stored response. */
+bool openai_stored_read(struct call *call, struct error *err);
+void openai_stored_write(const struct call *call, const struct script *s, struct reply *out);
+void openai_stored_delete(const struct call *call, const struct script *s, struct reply *out);
 void openai_responses_write(const struct call *call, const struct script *s, struct reply *out);
 
 #endif

@@ -3,15 +3,49 @@
  *
  * Formats: https://platform.openai.com/docs/api-reference/responses (object, responses-streaming).
  */
+#include "tests/mockllm/kept.h"
 #include "tests/mockllm/openai.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { R_MODEL, R_STREAM, R_INPUT, R_TOOLS, R_TOOL_CHOICE, R_TEXT, R_MAX_TOKENS, R_COUNT };
-static const char *const names[R_COUNT] = {
-    "model", "stream", "input", "tools", "tool_choice", "text", "max_output_tokens",
+enum {
+    R_MODEL,
+    R_STREAM,
+    R_INPUT,
+    R_TOOLS,
+    R_TOOL_CHOICE,
+    R_TEXT,
+    R_MAX_TOKENS,
+    R_STORE,
+    R_PREVIOUS,
+    R_BACKGROUND,
+    R_COUNT
 };
+static const char *const names[R_COUNT] = {
+    "model",
+    "stream",
+    "input",
+    "tools",
+    "tool_choice",
+    "text",
+    "max_output_tokens",
+    "store",
+    "previous_response_id",
+    "background",
+};
+
+/* What the same credential has stored. */
+static bool check_previous(const struct call *call, struct error *err)
+{
+    struct slice previous = call->members[R_PREVIOUS];
+    if (!json_is_string(previous) ||
+        kept_has(KEPT_RESPONSE, call->credential, json_inner(previous)))
+        return true;
+    return openai_refuse(err, 400, "previous_response_not_found", "previous_response_id",
+                         "Previous response with id '" SLICE_FMT "' not found.",
+                         SLICE_ARG(json_inner(previous)));
+}
 
 bool openai_responses_read(struct call *call, struct error *err)
 {
@@ -21,7 +55,18 @@ bool openai_responses_read(struct call *call, struct error *err)
     call->n = 1;
     call->from_content = true;
     call->prompt_tokens = (int64_t)(call->members[R_INPUT].len + 3) / 4;
-    return openai_check_responses(call->req->body, err);
+    kept_new_id("resp_", call->id);
+    return openai_check_responses(call->req->body, err) && check_previous(call, err);
+}
+
+static bool is_stored(const struct call *call)
+{
+    return !slice_is(call->members[R_STORE], "false");
+}
+
+static bool is_background(const struct call *call)
+{
+    return slice_is(call->members[R_BACKGROUND], "true");
 }
 
 static bool begins(const struct call *call, const char *with)
@@ -134,12 +179,13 @@ static const char *incomplete_of(const struct openai_content *c)
 static void add_response(struct bytes *b, const struct call *call, const struct script *s,
                          const struct openai_content *c, const char *status)
 {
-    bool done = strcmp(status, "in_progress") != 0;
+    bool done = strcmp(status, "in_progress") != 0 && strcmp(status, "queued") != 0;
     const char *reason = done ? incomplete_of(c) : NULL;
     bytes_addf(b,
-               "{\"id\":\"resp_mock\",\"object\":\"response\",\"created_at\":" OPENAI_CREATED
-               ",\"status\":\"%s\",\"background\":false,\"error\":null,\"incomplete_details\":",
-               reason != NULL ? "incomplete" : status);
+               "{\"id\":\"%s\",\"object\":\"response\",\"created_at\":" OPENAI_CREATED
+               ",\"status\":\"%s\",\"background\":%s,\"error\":null,\"incomplete_details\":",
+               call->id, reason != NULL ? "incomplete" : status,
+               is_background(call) ? "true" : "false");
     if (reason != NULL)
         bytes_addf(b, "{\"reason\":\"%s\"},", reason);
     else
@@ -150,8 +196,13 @@ static void add_response(struct bytes *b, const struct call *call, const struct 
         bytes_adds(b, i > 0 ? "," : "");
         add_item(b, &c->blocks[i], i, true, c->cite);
     }
-    bytes_adds(b, "],\"parallel_tool_calls\":true,\"previous_response_id\":null,\"reasoning\":{"
-                  "\"effort\":null,\"summary\":null},\"service_tier\":\"default\",\"store\":false,"
+    bytes_adds(b, "],\"parallel_tool_calls\":true,\"previous_response_id\":");
+    if (json_is_string(call->members[R_PREVIOUS]))
+        bytes_add_slice(b, call->members[R_PREVIOUS]);
+    else
+        bytes_adds(b, "null");
+    bytes_addf(b, ",\"store\":%s", is_stored(call) ? "true" : "false");
+    bytes_adds(b, ",\"reasoning\":{\"effort\":null,\"summary\":null},\"service_tier\":\"default\","
                   "\"temperature\":1.0,\"text\":{\"format\":{\"type\":\"text\"}},\"tool_choice\":"
                   "\"auto\",\"tools\":[],\"top_p\":1.0,\"truncation\":\"disabled\",\"usage\":");
     if (done && s->usage != USAGE_ABSENT)
@@ -302,6 +353,78 @@ static void write_stream(const struct call *call, const struct script *s,
     out->pieces[out->npieces - 1].kind = PIECE_DONE;
 }
 
+/* ---- stored responses ---- */
+
+/* One in the background is queued for as many polls as the script says. */
+static void store(const struct call *call, const struct script *s, const struct openai_content *c)
+{
+    struct kept k = {.polls = is_background(call) ? s->polls : 0};
+    add_response(&k.content, call, s, c, "completed");
+    add_response(&k.json, call, s, c, is_background(call) ? "queued" : "completed");
+    kept_put(KEPT_RESPONSE, call->credential, (struct slice){call->id, strlen(call->id)}, &k);
+}
+
+static bool ends_with(struct slice s, const char *end, struct slice *before)
+{
+    size_t n = strlen(end);
+    if (s.len <= n || memcmp(s.p + s.len - n, end, n) != 0)
+        return false;
+    *before = (struct slice){s.p, s.len - n};
+    return true;
+}
+
+static bool unknown(struct slice id, struct error *err)
+{
+    return openai_refuse(err, 404, NULL, NULL, "Response with id '" SLICE_FMT "' not found.",
+                         SLICE_ARG(id));
+}
+
+/* {id}, {id}/input_items, {id}/cancel */
+bool openai_stored_read(struct call *call, struct error *err)
+{
+    struct slice id = call->suffix;
+    (void)(ends_with(call->suffix, "/input_items", &id) || ends_with(call->suffix, "/cancel", &id));
+    call->from_content = true;
+    call->members[0] = id;
+    return kept_has(KEPT_RESPONSE, call->credential, id) || unknown(id, err);
+}
+
+static void begin_json(struct reply *out)
+{
+    out->status = 200;
+    out->ctype = "application/json";
+}
+
+void openai_stored_write(const struct call *call, const struct script *s, struct reply *out)
+{
+    struct kept k;
+    struct slice before;
+    begin_json(out);
+    (void)s;
+    kept_get(KEPT_RESPONSE, call->credential, call->members[0], &k);
+    if (ends_with(call->suffix, "/input_items", &before))
+        bytes_adds(
+            &out->text,
+            "{\"object\":\"list\",\"data\":[{\"id\":\"msg_input\",\"type\":\"message\",\"role\":"
+            "\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"kept\"}]}],\"first_id\":"
+            "\"msg_input\",\"last_id\":\"msg_input\",\"has_more\":false}");
+    else
+        bytes_add_slice(&out->text, bytes_slice(k.polls > 0 ? &k.json : &k.content));
+    kept_fini(&k);
+    reply_end_piece(out, PIECE_WHOLE, 0);
+}
+
+void openai_stored_delete(const struct call *call, const struct script *s, struct reply *out)
+{
+    (void)s;
+    kept_delete(KEPT_RESPONSE, call->credential, call->members[0]);
+    begin_json(out);
+    bytes_addf(&out->text,
+               "{\"id\":\"" SLICE_FMT "\",\"object\":\"response.deleted\",\"deleted\":true}",
+               SLICE_ARG(call->members[0]));
+    reply_end_piece(out, PIECE_WHOLE, 0);
+}
+
 void openai_responses_write(const struct call *call, const struct script *s, struct reply *out)
 {
     struct openai_content c;
@@ -311,10 +434,12 @@ void openai_responses_write(const struct call *call, const struct script *s, str
     out->prompt_tokens = f.prompt;
     out->completion_tokens = f.completion;
     out->ctype = call->stream ? "text/event-stream; charset=utf-8" : "application/json";
+    if (is_stored(call))
+        store(call, s, &c);
     if (call->stream) {
         write_stream(call, s, &c, out);
     } else {
-        add_response(&out->text, call, s, &c, "completed");
+        add_response(&out->text, call, s, &c, is_background(call) ? "queued" : "completed");
         reply_end_piece(out, PIECE_WHOLE, (uint32_t)out->completion_tokens);
     }
     openai_content_fini(&c);

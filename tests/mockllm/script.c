@@ -70,6 +70,7 @@ static const struct key keys[] = {
     {"refusal", FLAG, FIELD(refusal), 1, NULL},
     {"unicode", FLAG, FIELD(unicode), 1, NULL},
     {"empty", FLAG, FIELD(empty), 1, NULL},
+    {"polls", COUNT_KEY(polls, 1000)},
     {"finish", TEXT, FIELD(finish), 0, NULL},
     {"reply_model", TEXT, FIELD(reply_model), 0, NULL},
     {"status", COUNT_KEY(status, 9999)},

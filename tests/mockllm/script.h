@@ -98,6 +98,7 @@ struct script {
     int64_t prompt, completion, cached, cache_write, reasoning;
     int64_t tools, reason, cite; /* calls side by side; pieces of reasoning; citations */
     int64_t refusal, unicode, empty;
+    int64_t polls; /* how often what goes on in the background is seen before it is through */
     enum framing framing;
     enum eol eol;
     enum split split;
