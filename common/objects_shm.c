@@ -90,7 +90,7 @@ static int create(int dir_fd, uint32_t regions, struct shm *out, struct errbuf *
 
 int objects_segment_open(int dir_fd, uint32_t regions, struct shm *out, struct errbuf *e)
 {
-    struct objects was, is;
+    struct objects was = {.wake_fd = -1}, is;
     struct shm old;
     int found = shm_open_existing(dir_fd, SEGMENT_NAME, &old, e);
     if (found < 0)
@@ -100,7 +100,7 @@ int objects_segment_open(int dir_fd, uint32_t regions, struct shm *out, struct e
         shm_detach(&old);
         found = 0;
     }
-    if (found && was.header->region_count >= regions &&
+    if (found && was.header && was.header->region_count >= regions &&
         (was.header->region_count == regions || objects_any_pending(&was))) {
         *out = old;
         return 0;

@@ -36,10 +36,10 @@ struct region_view {
     uint32_t taken;      /* slots whose records are in the open batch */
 };
 
-/* A record that is handed in (ledger_writer_add); on the stack of who waits for it. */
+/* A record that is handed in (ledger_writer_add); one at a time. */
 struct addition {
-    const struct ledger_body *body;
-    enum { WAITING, WRITTEN, REFUSED } state;
+    const struct ledger_body *body; /* of who waits for it */
+    enum { NONE, WAITING, WRITTEN, REFUSED } state;
 };
 
 struct ledger_writer {
@@ -60,7 +60,7 @@ struct ledger_writer {
     bool batch_full, unwritable;
     pthread_mutex_t add_lock;
     pthread_cond_t added;
-    struct addition *addition; /* NULL: none; one at a time */
+    struct addition addition;
     pthread_mutex_t stats_lock;
     struct ledger_writer_stats stats;
     struct ledger_writer_stats pending; /* of the open batch */
@@ -212,20 +212,20 @@ static void forget_notes(struct ledger_writer *w)
     }
 }
 
-static struct addition *addition_of(struct ledger_writer *w)
+/* NULL: nothing waits. */
+static const struct ledger_body *added_body(struct ledger_writer *w)
 {
     pthread_mutex_lock(&w->add_lock);
-    struct addition *a = w->addition;
+    const struct ledger_body *b = w->addition.state == WAITING ? w->addition.body : NULL;
     pthread_mutex_unlock(&w->add_lock);
-    return a;
+    return b;
 }
 
 static void end_addition(struct ledger_writer *w, bool written)
 {
     pthread_mutex_lock(&w->add_lock);
-    if (w->addition)
-        w->addition->state = written ? WRITTEN : REFUSED;
-    w->addition = NULL;
+    if (w->addition.state == WAITING)
+        w->addition.state = written ? WRITTEN : REFUSED;
     pthread_cond_broadcast(&w->added);
     pthread_mutex_unlock(&w->add_lock);
 }
@@ -233,7 +233,7 @@ static void end_addition(struct ledger_writer *w, bool written)
 static bool has_work(struct ledger_writer *w)
 {
     int64_t first;
-    if (addition_of(w))
+    if (added_body(w))
         return true;
     for (uint32_t r = 0; r < w->region_count; r++)
         if (money_drain_pending(w->cfg.money, r, &first) > 0 || w->regions[r].young > 0 ||
@@ -260,9 +260,9 @@ static enum store_err apply_retention(struct ledger_writer *w)
     return err;
 }
 
-static enum store_err fill_batch(struct ledger_writer *w, const struct addition *more)
+static enum store_err fill_batch(struct ledger_writer *w, const struct ledger_body *more)
 {
-    enum store_err err = more ? append(w, more->body) : STORE_OK;
+    enum store_err err = more ? append(w, more) : STORE_OK;
     for (uint32_t r = 0; err == STORE_OK && r < w->region_count; r++) {
         err = take_region(w, r);
         if (err == STORE_OK)
@@ -354,7 +354,7 @@ static bool pass(struct ledger_writer *w)
     w->batch_full = false;
     if (!has_work(w) && !retention_is_due(w))
         return true;
-    const struct addition *more = addition_of(w);
+    const struct ledger_body *more = added_body(w);
     enum store_err err = ledger_begin(w->appender, clock_wall_us());
     if (err == STORE_OK) {
         err = fill_batch(w, more);
@@ -528,16 +528,18 @@ static void tell(struct ledger_writer *w)
 
 int ledger_writer_add(struct ledger_writer *w, const struct ledger_body *b)
 {
-    struct addition a = {b, WAITING};
     pthread_mutex_lock(&w->add_lock);
-    while (w->addition)
+    while (w->addition.state != NONE)
         pthread_cond_wait(&w->added, &w->add_lock);
-    w->addition = &a;
+    w->addition = (struct addition){b, WAITING};
     tell(w);
-    while (a.state == WAITING)
+    while (w->addition.state == WAITING)
         pthread_cond_wait(&w->added, &w->add_lock);
+    bool written = w->addition.state == WRITTEN;
+    w->addition.state = NONE;
+    pthread_cond_broadcast(&w->added);
     pthread_mutex_unlock(&w->add_lock);
-    return a.state == WRITTEN ? 0 : -1;
+    return written ? 0 : -1;
 }
 
 static void set_rules(struct ledger_writer *w, int64_t commit_interval_us, uint32_t retention_days)
