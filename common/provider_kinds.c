@@ -160,6 +160,8 @@ static const struct provider_kind kinds[] = {
      .paths = {[PROVIDER_OP_GENERATE] = "/models/{model}:generateContent",
                [PROVIDER_OP_STREAM_GENERATE] = "/models/{model}:streamGenerateContent?alt=sse",
                [PROVIDER_OP_GENERATE_COUNT] = "/models/{model}:countTokens",
+               [PROVIDER_OP_BATCH_EMBED] = "/models/{model}:batchEmbedContents",
+               [PROVIDER_OP_EMBED_CONTENT] = "/models/{model}:embedContent",
                [PROVIDER_OP_MODELS] = "/models"}},
     /* https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference,
      * .../partner-models/claude/use-claude; platform.claude.com/docs/en/build-with-claude/
@@ -187,7 +189,8 @@ static const struct provider_kind kinds[] = {
      .aws_service = "bedrock",
      .auth = PROVIDER_AUTH_BEARER,
      .paths = {[PROVIDER_OP_CONVERSE] = "/model/{model}/converse",
-               [PROVIDER_OP_CONVERSE_STREAM] = "/model/{model}/converse-stream"}},
+               [PROVIDER_OP_CONVERSE_STREAM] = "/model/{model}/converse-stream",
+               [PROVIDER_OP_INVOKE_EMBED] = "/model/{model}/invoke"}},
     /* https://docs.cohere.com/reference/chat: each operation has the version of its own. */
     {.name = "cohere",
      .title = "Cohere",

@@ -60,6 +60,12 @@ enum provider_op {
     PROVIDER_OP_RAW_PREDICT, /* Anthropic's messages on Vertex AI */
     PROVIDER_OP_STREAM_RAW_PREDICT,
     PROVIDER_OP_COUNT_RAW_PREDICT,
+    PROVIDER_OP_INPUT_TOKENS, /* of Responses */
+    PROVIDER_OP_BATCH_EMBED,  /* Gemini's batchEmbedContents, embedContent */
+    PROVIDER_OP_EMBED_CONTENT,
+    PROVIDER_OP_INVOKE_EMBED,   /* Bedrock's InvokeModel of an embeddings model */
+    PROVIDER_OP_CONVERSE_COUNT, /* Bedrock's CountTokens */
+    PROVIDER_OP_OPENAI_RERANK,  /* the form of Jina AI, which OpenAI-compatible servers have */
     PROVIDER_OP_COHERE_CHAT,
     PROVIDER_OP_COHERE_EMBED,
     PROVIDER_OP_RERANK,

@@ -30,13 +30,14 @@ struct codec_caller {
     bool include_usage;      /* OpenAI: a usage chunk was asked for */
     enum codec_framing framing;
     const struct ir_request *request; /* Responses echo members of the request */
+    int64_t estimated_input;          /* tokens, where the provider says none of an embedding's */
     int64_t now_s;                    /* time of the answer, where its provider didn't say one */
 };
 
 struct codec {
     const char *name; /* "openai.chat" */
     enum codec_framing framing;
-    const struct ir_field_row *fields; /* IR_FIELD_COUNT rows */
+    const struct ir_field_row *fields; /* ir_op_fields() rows of its operation */
     size_t reader_bytes, writer_bytes; /* of the stream states; zeroed by the caller */
 
     /* 1. The doc has been parsed and its root is an object. 0, or -1 with *why. Unknown roles and
@@ -81,6 +82,6 @@ extern const struct codec codec_openai_chat, codec_openai_responses, codec_anthr
 GW_MUSTUSE int ir_check_fields(const struct ir_request *r, const struct codec *t,
                                struct buf *dropped, struct dialect_refusal *why);
 /* Appends the caller's name of a field to the same list. dropped may be NULL. */
-void ir_list_dropped(const struct ir_request *r, enum ir_field f, struct buf *dropped);
+void ir_list_dropped(const struct ir_request *r, unsigned f, struct buf *dropped);
 
 #endif

@@ -6,9 +6,9 @@
 const char *dialect_op_name(enum dialect_op op)
 {
     static const char *const names[] = {
-        [DIALECT_CHAT] = "chat.completions",     [DIALECT_COMPLETIONS] = "completions",
-        [DIALECT_EMBEDDINGS] = "embeddings",     [DIALECT_RERANK] = "rerank",
-        [DIALECT_COUNT_TOKENS] = "count_tokens",
+        [DIALECT_CHAT] = "chat.completions", [DIALECT_COMPLETIONS] = "completions",
+        [DIALECT_EMBEDDINGS] = "embeddings", [DIALECT_EMBED_CONTENT] = "embeddings",
+        [DIALECT_RERANK] = "rerank",         [DIALECT_COUNT_TOKENS] = "count_tokens",
     };
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "unknown";
 }

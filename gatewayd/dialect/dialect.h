@@ -21,13 +21,14 @@ enum dialect_op {
     DIALECT_CHAT,
     DIALECT_COMPLETIONS,
     DIALECT_EMBEDDINGS,
+    DIALECT_EMBED_CONTENT, /* of one input (Gemini); is translated as DIALECT_EMBEDDINGS */
     DIALECT_RERANK,
     DIALECT_COUNT_TOKENS,
 };
 const char *dialect_op_name(enum dialect_op op);
 
 /* A short decoded string with its length (it may hold any byte, NUL included). */
-enum { DIALECT_NAME_BYTES = 255 };
+enum { DIALECT_NAME_BYTES = 255, DIALECT_MORE_MODELS = 101 };
 struct dialect_name {
     uint8_t n;
     char s[DIALECT_NAME_BYTES];
@@ -84,6 +85,8 @@ struct dialect_request {
     /* With which the member `model` can be taken out: its name, its value and a comma. */
     struct dialect_span model_member;
     struct dialect_span version_value;  /* Anthropic's anthropic_version */
+    uint32_t n_more_models; /* other places that name it (Gemini's batches) */
+    struct dialect_span more_models[DIALECT_MORE_MODELS];
     struct dialect_span stream_options; /* the value: an object or null */
     bool stream_options_empty;
     struct dialect_span include_usage_value;

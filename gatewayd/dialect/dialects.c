@@ -3,16 +3,25 @@
  */
 #include "gatewayd/dialect/dialects.h"
 
+#include "gatewayd/dialect/embed.h"
+
 static const struct {
     const struct dialect *native;
-    const struct codec *chat, *embeddings, *rerank;
+    const struct codec *chat, *embeddings, *embed_content, *rerank;
 } served[DIALECT_N_IDS] = {
-    [DIALECT_OPENAI] = {.native = &dialect_openai, .chat = &codec_openai_chat},
+    [DIALECT_OPENAI] = {.native = &dialect_openai,
+                        .chat = &codec_openai_chat,
+                        .embeddings = &codec_openai_embed},
     [DIALECT_OPENAI_RESPONSES] = {.native = &dialect_openai_responses,
                                   .chat = &codec_openai_responses},
     [DIALECT_ANTHROPIC] = {.native = &dialect_anthropic, .chat = &codec_anthropic},
-    [DIALECT_GEMINI] = {.native = &dialect_gemini, .chat = &codec_gemini},
-    [DIALECT_BEDROCK] = {.native = &dialect_bedrock, .chat = &codec_bedrock},
+    [DIALECT_GEMINI] = {.native = &dialect_gemini,
+                        .chat = &codec_gemini,
+                        .embeddings = &codec_gemini_embed,
+                        .embed_content = &codec_gemini_embed_content},
+    [DIALECT_BEDROCK] = {.native = &dialect_bedrock,
+                         .chat = &codec_bedrock,
+                         .embeddings = &codec_bedrock_embed},
     [DIALECT_COHERE] = {.native = &dialect_cohere, .chat = &codec_cohere},
 };
 
@@ -38,6 +47,9 @@ static const struct {
                                         DIALECT_RAW_PREDICT},
     [PROVIDER_OP_COUNT_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, WHOLE,
                                        DIALECT_COUNT_RAW_PREDICT},
+    [PROVIDER_OP_BATCH_EMBED] = {DIALECT_GEMINI, DIALECT_EMBEDDINGS, WHOLE},
+    [PROVIDER_OP_EMBED_CONTENT] = {DIALECT_GEMINI, DIALECT_EMBED_CONTENT, WHOLE},
+    [PROVIDER_OP_INVOKE_EMBED] = {DIALECT_BEDROCK, DIALECT_EMBEDDINGS, WHOLE},
     [PROVIDER_OP_COHERE_CHAT] = {DIALECT_COHERE, DIALECT_CHAT, EITHER},
     [PROVIDER_OP_COHERE_EMBED] = {DIALECT_COHERE, DIALECT_EMBEDDINGS, WHOLE},
     [PROVIDER_OP_RERANK] = {DIALECT_COHERE, DIALECT_RERANK, WHOLE},
@@ -55,6 +67,8 @@ const struct codec *dialects_codec(enum dialect_id id, enum dialect_op op)
         return served[id].chat;
     case DIALECT_EMBEDDINGS:
         return served[id].embeddings;
+    case DIALECT_EMBED_CONTENT:
+        return served[id].embed_content;
     case DIALECT_RERANK:
         return served[id].rerank;
     default:
@@ -72,6 +86,16 @@ enum dialect_envelope dialects_envelope(enum provider_op op)
     return ops[op].envelope;
 }
 
+const struct codec *dialects_codec_of_op(enum provider_op op)
+{
+    return dialects_codec(ops[op].dialect, ops[op].op);
+}
+
+bool dialects_is_native(enum provider_op p, enum dialect_id id, enum dialect_op op)
+{
+    return ops[p].dialect == id && ops[p].op == op;
+}
+
 static bool is_op(enum provider_op p, enum dialect_op op, bool stream)
 {
     return ops[p].dialect != DIALECT_NONE && ops[p].op == op &&
@@ -86,16 +110,23 @@ enum provider_op dialects_op(enum dialect_id id, enum dialect_op op, bool stream
     return PROVIDER_N_OPS;
 }
 
+/* One input is a list of one to every provider but its own. */
+static enum dialect_op translated_as(enum dialect_op op)
+{
+    return op == DIALECT_EMBED_CONTENT ? DIALECT_EMBEDDINGS : op;
+}
+
 enum provider_op dialects_choose(enum dialect_id id, enum dialect_op op, bool stream,
                                  uint64_t offered)
 {
     enum provider_op translated = PROVIDER_N_OPS;
     for (unsigned p = 0; p < PROVIDER_N_OPS; p++) {
-        if (!(offered & PROVIDER_OP_BIT(p)) || !is_op((enum provider_op)p, op, stream))
+        if (!(offered & PROVIDER_OP_BIT(p)))
             continue;
-        if (ops[p].dialect == id)
+        if (ops[p].dialect == id && is_op((enum provider_op)p, op, stream))
             return (enum provider_op)p;
-        if (translated == PROVIDER_N_OPS && dialects_codec(ops[p].dialect, op))
+        if (translated == PROVIDER_N_OPS && is_op((enum provider_op)p, translated_as(op), stream) &&
+            dialects_codec_of_op((enum provider_op)p))
             translated = (enum provider_op)p;
     }
     return dialects_codec(id, op) ? translated : PROVIDER_N_OPS;

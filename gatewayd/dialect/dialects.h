@@ -20,6 +20,10 @@ const struct codec *dialects_codec(enum dialect_id id, enum dialect_op op);
 enum dialect_id dialects_of_op(enum provider_op op);
 /* What its body wants besides. */
 enum dialect_envelope dialects_envelope(enum provider_op op);
+/* Its codec; NULL: it isn't translated. */
+const struct codec *dialects_codec_of_op(enum provider_op op);
+/* Whether an operation is `op` in dialect id, so that nothing is translated. */
+bool dialects_is_native(enum provider_op p, enum dialect_id id, enum dialect_op op);
 /* The operation that is `op` in dialect id; PROVIDER_N_OPS: it has none. */
 enum provider_op dialects_op(enum dialect_id id, enum dialect_op op, bool stream);
 /* The operation of a provider by which a request that came in dialect `id` is answered: that of the

@@ -57,8 +57,8 @@ static const char page_head[] =
     "- A stream has a clean end only when the provider's own end, or at least its finish reason,\n"
     "  has come. An error inside a stream becomes the error event of the caller's dialect and an\n"
     "  unclean end.\n"
-    "- Counting tokens, completions and embeddings are served by providers of the same dialect\n"
-    "  only. Requests that are signed with AWS keys (SigV4) are not taken from clients: their\n"
+    "- Completions and counting tokens are served by providers of the same dialect only.\n"
+    "- Requests that are signed with AWS keys (SigV4) are not taken from clients: their\n"
     "  SDKs can send a key of the gateway as a bearer token (`AWS_BEARER_TOKEN_BEDROCK`). "
     "Amazon's\n"
     "  JavaScript client asks for HTTP/2 first: give it `requestHandler: new NodeHttpHandler()`.\n";
@@ -144,13 +144,13 @@ static void put_overview(struct page *p)
     put(p, "\n");
 }
 
-static void put_codec(struct page *p, const struct codec *c)
+static void put_codec(struct page *p, const struct codec *c, enum dialect_op op)
 {
     put(p, "\n## %s\n\n| field | member | to a provider of this dialect | |\n|---|---|---|---|\n",
         c->name);
-    for (unsigned f = 0; f < IR_FIELD_COUNT; f++) {
+    for (unsigned f = 0; f < ir_op_fields(op); f++) {
         const struct ir_field_row *row = &c->fields[f];
-        put(p, "| %s | ", ir_field_text((enum ir_field)f));
+        put(p, "| %s | ", ir_op_field_text(op, f));
         if (row->member) {
             put(p, "`");
             put_cell(p, row->member);
@@ -162,6 +162,56 @@ static void put_codec(struct page *p, const struct codec *c)
     }
 }
 
+/* ---- operations beside chats ---- */
+
+static const struct {
+    enum dialect_op op;
+    const char *title, *text;
+    struct {
+        enum dialect_id id;
+        const char *routes;
+    } spoken[6];
+} others[] = {
+    {DIALECT_EMBEDDINGS,
+     "Embeddings",
+     "Vectors stay the same 32-bit floats, be they asked for as numbers or as base64: base64 is\n"
+     "little-endian IEEE 754, numbers are printed with as few digits as bring the same float "
+     "back.\n"
+     "Where a provider doesn't tell the input's tokens, those of the answer are an estimate\n"
+     "(`x-gw-estimated: input_tokens`) and the ledger's record says `estimated`. Amazon Titan "
+     "takes\n"
+     "one text a request: a list of several is refused, or answered by the next target that "
+     "takes\n"
+     "lists. `embedContent` of one input is translated as a batch of one.\n",
+     {{DIALECT_OPENAI, "`/v1/embeddings`, also `/openai/v1/…`, `/openai/deployments/{model}/…`"},
+      {DIALECT_GEMINI,
+       "`/v1beta/models/{model}:embedContent` and `:batchEmbedContents`, also `/genai/v1beta/…`"},
+      {DIALECT_BEDROCK, ""}}},
+};
+
+static void put_other(struct page *p, size_t i)
+{
+    size_t n;
+    const struct provider_kind *kinds = provider_kinds(&n);
+    put(p, "\n# %s\n\n%s\n| dialect | callers use | kinds of providers |\n|---|---|---|\n",
+        others[i].title, others[i].text);
+    for (size_t k = 0; others[i].spoken[k].id != DIALECT_NONE; k++) {
+        enum dialect_id id = others[i].spoken[k].id;
+        enum provider_op op = dialects_op(id, others[i].op, false);
+        const char *glue = "";
+        put(p, "| %s | %s | ", dialects_codec(id, others[i].op)->name, others[i].spoken[k].routes);
+        for (size_t j = 0; j < n; j++) {
+            if (!kinds[j].paths[op])
+                continue;
+            put(p, "%s`%s`", glue, kinds[j].name);
+            glue = ", ";
+        }
+        put(p, " |\n");
+    }
+    for (size_t k = 0; others[i].spoken[k].id != DIALECT_NONE; k++)
+        put_codec(p, dialects_codec(others[i].spoken[k].id, others[i].op), others[i].op);
+}
+
 int dialects_write_reference(struct buf *out)
 {
     struct page p = {out, 0};
@@ -170,6 +220,8 @@ int dialects_write_reference(struct buf *out)
     put_overview(&p);
     for (size_t i = 0; i < ARRAY_LEN(spoken); i++)
         if (codec_at(i))
-            put_codec(&p, codec_at(i));
+            put_codec(&p, codec_at(i), DIALECT_CHAT);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        put_other(&p, i);
     return p.rc;
 }

@@ -61,6 +61,16 @@ int gemini_write_request(const struct ir_request *r, const struct codec_target *
  * nullable as a type. {NULL}: it doesn't fit. */
 struct slice gemini_json_schema(const struct json_doc *d, uint32_t v, struct arena *a);
 
+/* ---- embeddings, natively (gemini_embed_native.c) ---- */
+
+/* "At most 100 requests can be in one batch" is the API's own answer to more. */
+enum { GEMINI_BATCH_MAX = 100 };
+GW_MUSTUSE int gemini_read_embed(const struct json_doc *d, enum dialect_op op,
+                                 struct dialect_request *out, struct dialect_refusal *why);
+/* Puts the upstream's model into the places of the body that name it. -1: it doesn't fit. */
+GW_MUSTUSE int gemini_splice_models(const struct dialect_request *req, struct slice model,
+                                    struct splices *out);
+
 /* ---- answers ---- */
 
 void gemini_read_usage(const struct json_doc *d, uint32_t usage, struct dialect_usage *out);

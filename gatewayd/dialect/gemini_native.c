@@ -6,6 +6,7 @@
  * A member that is read must stand once, in whichever of its two spellings: a second one would let
  * the gateway and the provider act on different values.
  */
+#include "gatewayd/dialect/embed.h"
 #include "gatewayd/dialect/gemini.h"
 
 #include "gatewayd/dialect/meter.h"
@@ -242,6 +243,8 @@ static int read_request(struct json_doc *d, struct slice body, enum dialect_op o
     memcpy(out->model.s, default_model.p, default_model.n);
     out->model.n = (uint8_t)default_model.n;
     out->root = (struct dialect_span){d->toks[JSON_ROOT].off, d->toks[JSON_ROOT].end};
+    if (op == DIALECT_EMBEDDINGS || op == DIALECT_EMBED_CONTENT)
+        return gemini_read_embed(d, op, out, why);
     if (read_members(&r, JSON_ROOT, members,
                      op == DIALECT_COUNT_TOKENS ? ARRAY_LEN(members) : N_OF_GENERATE) < 0)
         return -1;
@@ -254,16 +257,18 @@ static int read_request(struct json_doc *d, struct slice body, enum dialect_op o
 static int rewrite_request(const struct dialect_request *req, const struct dialect_rewrite *how,
                            struct splices *out, bool *injected)
 {
-    (void)req, (void)how;
     splices_reset(out);
     *injected = false;
-    return 0;
+    return gemini_splice_models(req, how->model, out);
 }
 
 static int read_response(struct json_doc *scratch, struct slice body, enum dialect_op op,
                          struct dialect_response *out)
 {
-    if (meter_response(&codec_gemini, scratch, body, op, out) == 0)
+    const struct codec *codec = op == DIALECT_EMBEDDINGS      ? &codec_gemini_embed
+                                : op == DIALECT_EMBED_CONTENT ? &codec_gemini_embed_content
+                                                              : &codec_gemini;
+    if (meter_response(codec, scratch, body, op, out) == 0)
         return 0;
     uint32_t error = scratch->n ? gemini_error_object(scratch) : JSON_NONE;
     if (error == JSON_NONE)

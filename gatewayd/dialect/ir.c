@@ -4,6 +4,7 @@
 #include "gatewayd/dialect/ir.h"
 
 #include "gatewayd/dialect/codec.h"
+#include "gatewayd/dialect/ir_embed.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,33 @@ const char *ir_field_text(enum ir_field f)
 #undef X
     };
     return (size_t)f < ARRAY_LEN(names) ? names[f] : "unknown";
+}
+
+static const char *const embed_names[] = {
+#define X(name, text) text,
+    IR_EMBED_FIELDS(X)
+#undef X
+};
+static const char *const rerank_names[] = {
+#define X(name, text) text,
+    IR_RERANK_FIELDS(X)
+#undef X
+};
+
+unsigned ir_op_fields(enum dialect_op op)
+{
+    if (op == DIALECT_EMBEDDINGS || op == DIALECT_EMBED_CONTENT)
+        return IR_EMBED_FIELD_COUNT;
+    return op == DIALECT_RERANK ? (unsigned)IR_RERANK_FIELD_COUNT : (unsigned)IR_FIELD_COUNT;
+}
+
+const char *ir_op_field_text(enum dialect_op op, unsigned f)
+{
+    if (f >= ir_op_fields(op))
+        return "unknown";
+    if (op == DIALECT_EMBEDDINGS || op == DIALECT_EMBED_CONTENT)
+        return embed_names[f];
+    return op == DIALECT_RERANK ? rerank_names[f] : ir_field_text((enum ir_field)f);
 }
 
 const char *ir_finish_name(enum ir_finish f)
@@ -192,7 +220,7 @@ void ir_request_init(struct ir_request *r, struct arena *a, enum dialect_op op)
     r->op = op;
     r->list = "messages";
     r->parallel_tools = r->include_thoughts = r->store = r->format_strict = -1;
-    r->max_tokens = r->n = r->thinking_budget = r->top_logprobs = r->dimensions = r->top_n = -1;
+    r->max_tokens = r->n = r->thinking_budget = r->top_logprobs = -1;
 }
 
 static void *zeroed(struct arena *a, size_t n_bytes)
@@ -430,10 +458,10 @@ struct ir_choice *ir_add_choice(struct ir_response *r, uint32_t index)
 
 /* ---- what a dialect can't say ---- */
 
-static const char *member_of(const struct ir_request *r, unsigned f)
+const char *ir_field_member(const struct ir_request *r, unsigned f)
 {
     const char *name = r->names ? r->names[f].member : NULL;
-    return name ? name : ir_field_text((enum ir_field)f);
+    return name ? name : ir_op_field_text(r->op, f);
 }
 
 static void list_dropped(struct buf *dropped, struct slice name)
@@ -451,21 +479,21 @@ static void list_dropped(struct buf *dropped, struct slice name)
         return;
 }
 
-void ir_list_dropped(const struct ir_request *r, enum ir_field f, struct buf *dropped)
+void ir_list_dropped(const struct ir_request *r, unsigned f, struct buf *dropped)
 {
     if (dropped)
-        list_dropped(dropped, slice_str(member_of(r, f)));
+        list_dropped(dropped, slice_str(ir_field_member(r, f)));
 }
 
 int ir_check_fields(const struct ir_request *r, const struct codec *t, struct buf *dropped,
                     struct dialect_refusal *why)
 {
-    for (unsigned f = 0; f < IR_FIELD_COUNT; f++) {
+    for (unsigned f = 0; f < ir_op_fields(r->op); f++) {
         const struct ir_field_row *row = &t->fields[f];
-        if (!ir_noted(r, (enum ir_field)f))
+        if (!ir_noted(r, f))
             continue;
         if (row->fate == IR_REFUSED || row->fate == IR_UNSTATED) {
-            const char *name = member_of(r, f);
+            const char *name = ir_field_member(r, f);
             snprintf(why->message, sizeof why->message,
                      "'%s' can't be sent to this model, whose provider speaks %s%s%s.", name,
                      t->name, row->note && row->note[0] ? ": " : "", row->note ? row->note : "");
@@ -474,7 +502,7 @@ int ir_check_fields(const struct ir_request *r, const struct codec *t, struct bu
             return -1;
         }
         if (row->fate == IR_DROPPED)
-            list_dropped(dropped, slice_str(member_of(r, f)));
+            list_dropped(dropped, slice_str(ir_field_member(r, f)));
     }
     for (const struct ir_unknown *u = r->unknown; u; u = u->next)
         list_dropped(dropped, u->path);

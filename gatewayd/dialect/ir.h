@@ -229,6 +229,9 @@ enum ir_field {
 };
 _Static_assert(IR_FIELD_COUNT <= 64, "the fields of a request are one 64-bit set");
 const char *ir_field_text(enum ir_field f);
+/* The fields of an operation: those above, or of ir_embed.h. */
+unsigned ir_op_fields(enum dialect_op op);
+const char *ir_op_field_text(enum dialect_op op, unsigned f);
 
 /* What becomes of a field in a dialect that a request is written in. */
 enum ir_fate {
@@ -251,13 +254,19 @@ struct ir_unknown {
     struct slice path; /* "messages[2].foo" */
 };
 
+struct ir_embed;
+struct ir_rerank;
+struct ir_vectors;
+struct ir_ranks;
+
 struct ir_request {
     struct arena *arena;
     enum dialect_op op;
-    uint64_t fields; /* bits of enum ir_field */
+    uint64_t fields; /* bits of enum ir_field, or of those of its operation */
     const struct ir_field_row
         *names;       /* of the dialect it was read from: how its caller calls them */
-    const char *list; /* how its caller calls the list of messages: "messages", "contents" */
+    const char *list; /* how its caller calls the list of messages, or of what is embedded or
+                       * ranked: "messages", "contents", "input" */
     struct ir_unknown *unknown;
 
     struct ir_message *last_message; /* of the list below */
@@ -292,23 +301,22 @@ struct ir_request {
     struct slice metadata;                                   /* raw JSON object */
     struct slice logit_bias, prediction, modalities, safety; /* raw JSON */
 
-    /* DIALECT_EMBEDDINGS and DIALECT_RERANK */
-    struct ir_text *inputs;
-    size_t n_inputs;
-    struct ir_text query;
-    int64_t dimensions, top_n; /* -1 */
-    struct ir_text encoding_format, input_type;
+    /* Of an operation of its own: ir_embed.h. */
+    struct ir_embed *embed;
+    struct ir_rerank *rerank;
 };
 
-static inline void ir_note(struct ir_request *r, enum ir_field f)
+static inline void ir_note(struct ir_request *r, unsigned f)
 {
     r->fields |= UINT64_C(1) << f;
 }
-static inline bool ir_noted(const struct ir_request *r, enum ir_field f)
+static inline bool ir_noted(const struct ir_request *r, unsigned f)
 {
     return r->fields >> f & 1;
 }
 
+/* How r's caller calls a field: the member of its dialect's table, else the field's text. */
+const char *ir_field_member(const struct ir_request *r, unsigned field);
 void ir_request_init(struct ir_request *r, struct arena *a, enum dialect_op op);
 /* The next three append in order and return NULL when the arena is full. */
 struct ir_message *ir_add_message(struct ir_request *r, enum ir_role role, uint32_t index);
@@ -362,15 +370,10 @@ struct ir_response {
     int64_t created_s; /* 0: not said */
     struct ir_text service_tier, system_fingerprint;
     struct ir_choice *choices;
-    struct dialect_usage usage;
-    /* DIALECT_EMBEDDINGS: one vector an input, in order, each the raw JSON of an array of numbers
-     * or of a base64 string. DIALECT_RERANK: index and score a result. */
-    struct slice *vectors;
-    struct ir_rank {
-        int64_t index;
-        struct slice score;
-    } * ranks;
-    size_t n_vectors, n_ranks;
+    struct dialect_usage usage; /* DIALECT_COUNT_TOKENS: input_tokens is what was counted */
+    /* Of an operation of its own: ir_embed.h. */
+    struct ir_vectors *vectors;
+    struct ir_ranks *ranks;
 };
 void ir_response_init(struct ir_response *r, struct arena *a, enum dialect_op op);
 struct ir_choice *ir_add_choice(struct ir_response *r, uint32_t index);

@@ -22,7 +22,8 @@ struct translation {
     struct arena arena; /* of the request's form */
     struct ir_request request;
     struct codec_caller as;
-    struct slice model; /* upstream: what is said of it where the provider doesn't name it */
+    int64_t head_tokens; /* of the input, as the answer's head says; -1: it doesn't */
+    struct slice model;  /* upstream: what is said of it where the provider doesn't name it */
     struct buf body, dropped, answer;
     /* streams */
     struct dialect_stream *meter;
@@ -43,6 +44,7 @@ struct translation *translation_new(const struct codec *caller, const struct cod
     t->caller = caller;
     t->provider = provider;
     t->op = op;
+    t->head_tokens = -1;
     arena_init(&t->arena, t->first, sizeof t->first, ARENA_MAX_BYTES);
     buf_init(&t->body, 0);
     buf_init(&t->dropped, DROPPED_MAX_BYTES);
@@ -142,6 +144,25 @@ void translation_answer_as(struct translation *t, const struct codec_caller *c)
     t->as.request = &t->request;
 }
 
+void translation_head_tells(struct translation *t, int64_t input_tokens)
+{
+    t->head_tokens = input_tokens;
+}
+
+/* The figures of a count are its answer, not what it costs. */
+static void take_meter(const struct translation *t, struct ir_response *r,
+                       struct dialect_response *meter)
+{
+    if (!(r->usage.flags & (USAGE_PRESENT | USAGE_ODD)) && t->head_tokens >= 0) {
+        r->usage.flags = USAGE_PRESENT;
+        r->usage.input_tokens = t->head_tokens;
+    }
+    meter_take_response(r, slice_of(NULL, 0), meter);
+    if (t->op == DIALECT_COUNT_TOKENS)
+        meter->usage =
+            (struct dialect_usage){.flags = USAGE_PRESENT | USAGE_ZERO, .total_tokens = -1};
+}
+
 int translation_response(struct translation *t, struct json_doc *scratch, struct slice body,
                          size_t max_bytes, struct dialect_response *meter, struct slice *out,
                          const char **why)
@@ -161,7 +182,7 @@ int translation_response(struct translation *t, struct json_doc *scratch, struct
     if (t->provider->read_response(scratch, &r) < 0)
         *why = "the body is no answer of the provider's dialect";
     else {
-        meter_take_response(&r, slice_of(NULL, 0), meter);
+        take_meter(t, &r, meter);
         if (!ir_has(r.model))
             r.model = ir_plain(t->model);
         if (t->caller->write_response(&r, &t->as, &t->answer) < 0)

@@ -33,6 +33,8 @@ GW_MUSTUSE int translation_request(struct translation *t, struct json_doc *scrat
 struct slice translation_body(const struct translation *t);
 struct slice translation_dropped(const struct translation *t);
 
+/* What the head of the answer tells of usage, for bodies that say nothing of it. */
+void translation_head_tells(struct translation *t, int64_t input_tokens);
 /* How the answer is to look. c's texts are borrowed; its `request` is filled here. */
 void translation_answer_as(struct translation *t, const struct codec_caller *c);
 

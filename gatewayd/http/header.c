@@ -54,13 +54,13 @@ _Static_assert(ARRAY_LEN(names) == HTTP_H_COUNT, "one name an id");
 /* names[shorter[n]] is the first name of n or more bytes. */
 #define IS_SHORTER(n, id, name) +(sizeof(name) - 1 < (n))
 #define SHORTER(n)              (0 HTTP_HEADER_NAMES(IS_SHORTER, n))
-enum { MAX_NAME = 30 };
+enum { MAX_NAME = 32 };
 static const uint8_t shorter[MAX_NAME + 2] = {
     SHORTER(0),  SHORTER(1),  SHORTER(2),  SHORTER(3),  SHORTER(4),  SHORTER(5),  SHORTER(6),
     SHORTER(7),  SHORTER(8),  SHORTER(9),  SHORTER(10), SHORTER(11), SHORTER(12), SHORTER(13),
     SHORTER(14), SHORTER(15), SHORTER(16), SHORTER(17), SHORTER(18), SHORTER(19), SHORTER(20),
     SHORTER(21), SHORTER(22), SHORTER(23), SHORTER(24), SHORTER(25), SHORTER(26), SHORTER(27),
-    SHORTER(28), SHORTER(29), SHORTER(30), SHORTER(31)};
+    SHORTER(28), SHORTER(29), SHORTER(30), SHORTER(31), SHORTER(32), SHORTER(33)};
 _Static_assert(SHORTER(MAX_NAME + 1) == HTTP_H_X_GW, "MAX_NAME is the length of the longest name");
 
 struct slice http_header_name(enum http_header_id id)

@@ -69,7 +69,8 @@
     X(a, X_RATELIMIT_REMAINING_TOKENS, "x-ratelimit-remaining-tokens")                             \
     X(a, ACCESS_CONTROL_REQUEST_METHOD, "access-control-request-method")                           \
     X(a, ACCESS_CONTROL_REQUEST_HEADERS, "access-control-request-headers")                         \
-    X(a, X_RATELIMIT_REMAINING_REQUESTS, "x-ratelimit-remaining-requests")
+    X(a, X_RATELIMIT_REMAINING_REQUESTS, "x-ratelimit-remaining-requests")                         \
+    X(a, X_AMZN_BEDROCK_INPUT_TOKEN_COUNT, "x-amzn-bedrock-input-token-count")
 
 /* Names with one of these prefixes and no id of their own. */
 #define HTTP_HEADER_FAMILIES(X, a)                                                                 \

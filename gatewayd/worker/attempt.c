@@ -407,11 +407,12 @@ static int translate_request(struct attempt *a, struct dialect_refusal *why)
         .include_usage = r->ask.include_usage,
         .framing = r->as_array ? CODEC_JSON_ARRAY : r->dialect->framing,
         .now_s = r->started_wall_us / 1000000,
+        .estimated_input = bound_estimate_input(&r->ask),
     };
     struct slice body = buf_slice(r->edited.len ? &r->edited : &r->body);
     memset(why, 0, sizeof *why);
     a->translation = translation_new(dialects_codec(r->route->dialect, op),
-                                     dialects_codec(dialects_of_op(a->cand->op), op), op);
+                                     dialects_codec_of_op(a->cand->op), op);
     if (!a->translation)
         return -1;
     translation_answer_as(a->translation, &as);
@@ -439,7 +440,7 @@ static bool build_translated(struct attempt *a, struct dialect_refusal *why)
 static bool build_request(struct attempt *a, const struct upstream_token *token,
                           struct dialect_refusal *why)
 {
-    bool native = dialects_of_op(a->cand->op) == a->req->route->dialect;
+    bool native = dialects_is_native(a->cand->op, a->req->route->dialect, a->req->route->op);
     why->message[0] = 0;
     a->req->dropped = slice_of(NULL, 0);
     if (native ? !build_body(a) : !build_translated(a, why))

@@ -152,6 +152,24 @@ static void error_complete(struct attempt *a, struct slice body)
     attempt_finish(a, classify(a), "");
 }
 
+/* InvokeModel tells the input's tokens in its head, as github.com/langchain-ai/langchain-aws reads
+ * them; the bodies of some of its models don't. */
+static void tell_head(struct attempt *a)
+{
+    uint64_t n;
+    struct slice v = http_fields_get(&a->res.fields, HTTP_H_X_AMZN_BEDROCK_INPUT_TOKEN_COUNT);
+    if (slice_to_u64(v, USAGE_MAX_TOKENS, &n) == 0)
+        translation_head_tells(a->translation, (int64_t)n);
+}
+
+/* Of which the caller's answer says something, though the provider's didn't. */
+static bool is_estimated(const struct attempt *a)
+{
+    enum dialect_op op = a->req->ask.op;
+    return (op == DIALECT_EMBEDDINGS || op == DIALECT_RERANK) &&
+           !(a->answer.usage.flags & USAGE_PRESENT);
+}
+
 /* NULL, or why it can't be passed on. */
 static const char *read_whole(struct attempt *a, struct slice body)
 {
@@ -159,9 +177,11 @@ static const char *read_whole(struct attempt *a, struct slice body)
     enum dialect_op op = a->req->ask.op;
     const char *why = NULL;
     if (a->translation) {
+        tell_head(a);
         if (translation_response(a->translation, doc, body, a->in.max_bytes, &a->answer, &a->whole,
                                  &why) == 0)
             worker_account(a->w, &a->translation_held, translation_bytes(a->translation));
+        a->req->estimated = !why && is_estimated(a);
         return why;
     }
     if (op == DIALECT_COUNT_TOKENS) {

@@ -33,12 +33,22 @@ static __int128 input_bound(const struct dialect_request *a)
 
 static __int128 output_bound(const struct dialect_request *a)
 {
-    if (a->op == DIALECT_EMBEDDINGS)
+    if (a->op == DIALECT_EMBEDDINGS || a->op == DIALECT_EMBED_CONTENT || a->op == DIALECT_RERANK)
         return 0;
     int64_t each = a->max_output_tokens >= 0 ? a->max_output_tokens : OUTPUT_DEFAULT;
     int64_t choices = GW_MAX(GW_MAX(a->n, a->best_of), (int64_t)1);
     int64_t prompts = a->op == DIALECT_COMPLETIONS ? GW_MAX((int64_t)a->prompts, (int64_t)1) : 1;
     return (__int128)each * choices * prompts;
+}
+
+/* English text has about four bytes a token (help.openai.com/en/articles/4936856); JSON's own
+ * characters, names and escapes are among them, so a count is rather too high than too low. */
+int64_t bound_estimate_input(const struct dialect_request *a)
+{
+    enum { BYTES_PER_TOKEN = 4, OF_MESSAGE = 4, OF_TOOL = 16, OF_IMAGE = 1600, OF_MEDIA = 2500 };
+    return at_most((__int128)(a->prompt_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN +
+                   (__int128)a->messages * OF_MESSAGE + (__int128)a->tools * OF_TOOL +
+                   (__int128)a->images * OF_IMAGE + ((__int128)a->audios + a->files) * OF_MEDIA);
 }
 
 void bound_reserve(const struct dialect_request *a, int64_t usage[LEDGER_USAGE_MAX])

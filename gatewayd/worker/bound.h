@@ -14,6 +14,8 @@
 
 /* Worst case of one try. */
 void bound_reserve(const struct dialect_request *ask, int64_t usage[LEDGER_USAGE_MAX]);
+/* About how many input tokens there are: for people and clients, never for money. */
+int64_t bound_estimate_input(const struct dialect_request *ask);
 /* The provider's own figures in the ledger's kinds. */
 void bound_from_usage(const struct dialect_usage *u, int64_t usage[LEDGER_USAGE_MAX]);
 /* What came when the figures are missing: the input bound and the output counted in bytes, but no

@@ -99,6 +99,8 @@ static void write_gateway_fields(struct headwriter *h, const struct req *r)
         headwriter_field(h, slice_str(r->dialect->request_id_field), slice_str(r->id_text));
     if (r->dropped.n)
         headwriter_field_lit(h, "x-gw-dropped", r->dropped);
+    if (r->estimated)
+        headwriter_lit(h, "x-gw-estimated: input_tokens\r\n");
     if (r->n_attempts == 0)
         return;
     if (r->current) {

@@ -154,6 +154,7 @@ struct req {
     const char *money_state; /* NULL: nothing was charged */
     struct dialect_name finish_reason;
     struct slice upstream_request_id;
+    bool estimated;       /* the answer's input tokens are the gateway's estimate */
     struct slice dropped; /* what the translation left out; n = 0: nothing */
     int upstream_status;
     char first_mem[REQ_ARENA_FIRST_BYTES] __attribute__((aligned(16)));

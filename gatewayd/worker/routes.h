@@ -52,6 +52,10 @@ enum route_stream {
       ROUTE_METERED, DIALECT_GEMINI, DIALECT_CHAT, ROUTE_STREAM)                                   \
     X(GENERATE_COUNT, POST, "/v1beta/models/", ":countTokens", ROUTE_AUTH_KEY, ROUTE_METERED,      \
       DIALECT_GEMINI, DIALECT_COUNT_TOKENS, ROUTE_WHOLE)                                           \
+    X(EMBED_CONTENT, POST, "/v1beta/models/", ":embedContent", ROUTE_AUTH_KEY, ROUTE_METERED,      \
+      DIALECT_GEMINI, DIALECT_EMBED_CONTENT, ROUTE_WHOLE)                                          \
+    X(BATCH_EMBED, POST, "/v1beta/models/", ":batchEmbedContents", ROUTE_AUTH_KEY, ROUTE_METERED,  \
+      DIALECT_GEMINI, DIALECT_EMBEDDINGS, ROUTE_WHOLE)                                             \
     X(CONVERSE, POST, "/model/", "/converse", ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_BEDROCK,      \
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(CONVERSE_STREAM, POST, "/model/", "/converse-stream", ROUTE_AUTH_KEY, ROUTE_METERED,         \

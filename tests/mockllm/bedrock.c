@@ -1,11 +1,13 @@
 /*
- * bedrock.c: Converse and ConverseStream as Amazon Bedrock answers them.
+ * bedrock.c: Converse and ConverseStream as Amazon Bedrock answers them; bedrock_invoke.c has
+ * InvokeModel and CountTokens.
  *
  * Formats: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html and
  * API_runtime_ConverseStream.html. Requests carry a Bedrock API key as a bearer token, or they are
  * signed (sigv4.h); their bodies are checked by bedrock_check.c.
  */
 #include "tests/mockllm/bedrock_check.h"
+#include "tests/mockllm/bedrock_invoke.h"
 #include "tests/mockllm/dialect.h"
 #include "tests/mockllm/eventstream.h"
 #include "tests/mockllm/json.h"
@@ -37,14 +39,29 @@ static bool refuse(struct error *err, int status, const char *type, const char *
     return false;
 }
 
-/* Takes "/converse" or "/converse-stream" off, and decodes what is left of the path. */
+enum operation { CONVERSE, CONVERSE_STREAM, INVOKE, COUNT_TOKENS, NO_OPERATION };
+
+static enum operation operation_of(struct slice suffix, struct slice *id)
+{
+    static const char *const names[] = {"converse", "converse-stream", "invoke", "count-tokens"};
+    struct slice op;
+    int i = CONVERSE;
+    if (!slice_split(&suffix, "/", id) || !slice_split(&suffix, "/", &op) || suffix.len > 0 ||
+        id->len == 0)
+        return NO_OPERATION;
+    while (i < NO_OPERATION && !slice_is(op, names[i]))
+        i++;
+    return (enum operation)i;
+}
+
+/* Takes the operation off, and decodes what is left of the path. */
 static bool read_path(struct call *call, struct error *err)
 {
-    struct slice rest = call->suffix, id, op;
-    if (!slice_split(&rest, "/", &id) || !slice_split(&rest, "/", &op) || rest.len > 0 ||
-        id.len == 0 || (!slice_is(op, "converse") && !slice_is(op, "converse-stream")))
+    struct slice id;
+    enum operation op = operation_of(call->suffix, &id);
+    if (op == NO_OPERATION)
         return refuse(err, 404, "UnknownOperationException", "There is no such operation.");
-    call->stream = slice_is(op, "converse-stream");
+    call->stream = op == CONVERSE_STREAM;
     for (size_t i = 0; i < id.len; i++) {
         unsigned char c = (unsigned char)id.p[i];
         char hex[3] = {0};
@@ -74,9 +91,21 @@ static bool read_members(struct call *call, struct error *err)
     return true;
 }
 
-static bool read_converse(struct call *call, struct error *err)
+static bool check_body(struct call *call, enum operation op, struct error *err)
+{
+    if (op == INVOKE)
+        return bedrock_invoke_read(call, err->message, sizeof err->message);
+    if (op == COUNT_TOKENS)
+        return bedrock_count_read(call, err->message, sizeof err->message);
+    size_t prompt = call->members[M_MESSAGES].len + call->members[M_SYSTEM].len;
+    call->prompt_tokens = (int64_t)(prompt + 3) / 4;
+    return bedrock_check(call->req->body, err->message, sizeof err->message);
+}
+
+static bool read_model(struct call *call, struct error *err)
 {
     const char *name, *why = NULL;
+    struct slice id;
     if (!read_path(call, err))
         return false;
     if (sigv4_access_key_id(call->req).p != NULL &&
@@ -84,14 +113,12 @@ static bool read_converse(struct call *call, struct error *err)
         return refuse(err, 403, name, why);
     if (!read_members(call, err))
         return false;
-    if (!bedrock_check(call->req->body, err->message, sizeof err->message)) {
+    call->from_content = true;
+    if (!check_body(call, operation_of(call->suffix, &id), err)) {
         err->status = 400;
         err->type = "ValidationException";
         return false;
     }
-    size_t prompt = call->members[M_MESSAGES].len + call->members[M_SYSTEM].len;
-    call->prompt_tokens = (int64_t)(prompt + 3) / 4;
-    call->from_content = true;
     return true;
 }
 
@@ -617,6 +644,23 @@ static void write_converse(const struct call *call, const struct script *s, stru
     content_fini(&c);
 }
 
+static void write_model(const struct call *call, const struct script *s, struct reply *out)
+{
+    struct slice id;
+    enum operation op = operation_of(call->suffix, &id);
+    if (op != INVOKE && op != COUNT_TOKENS) {
+        write_converse(call, s, out);
+        return;
+    }
+    out->status = 200;
+    out->ctype = "application/json";
+    bytes_adds(&out->headers, "x-amzn-RequestId: 00000000-mock-mock-mock-000000000000\r\n");
+    if (op == INVOKE)
+        bedrock_invoke_write(call, s, out);
+    else
+        bedrock_count_write(call, out);
+}
+
 /* ---- errors and credentials ---- */
 
 /* What the service says at a status: for scripts, and for what is refused before a dialect reads
@@ -678,7 +722,7 @@ static struct slice credential(const struct request *req)
 }
 
 static const struct route routes[] = {
-    {"POST", "/model/*", read_converse, write_converse},
+    {"POST", "/model/*", read_model, write_model},
 };
 
 const struct dialect dialect_bedrock = {

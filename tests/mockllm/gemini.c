@@ -665,7 +665,8 @@ static void add_vector(struct bytes *b, struct slice request)
     bytes_adds(b, "]}");
 }
 
-static void write_embeddings(const struct call *call, bool batch, struct reply *out)
+static void write_embeddings(const struct call *call, const struct script *s, bool batch,
+                             struct reply *out)
 {
     struct slice request;
     if (!batch) {
@@ -679,6 +680,9 @@ static void write_embeddings(const struct call *call, bool batch, struct reply *
         }
         bytes_adds(&out->text, "]");
     }
+    if (s->usage != USAGE_ABSENT)
+        bytes_addf(&out->text, ",\"usageMetadata\":{\"promptTokenCount\":%" PRId64 "}",
+                   out->prompt_tokens);
     bytes_adds(&out->text, "}");
 }
 
@@ -695,7 +699,7 @@ static void write_method(const struct call *call, const struct script *s, struct
         write_count(call, out);
     } else {
         out->prompt_tokens = s->prompt != INT64_MIN ? s->prompt : call->prompt_tokens;
-        write_embeddings(call, slice_is(method, "batchEmbedContents"), out);
+        write_embeddings(call, s, slice_is(method, "batchEmbedContents"), out);
     }
     reply_end_piece(out, PIECE_WHOLE, 0);
 }
