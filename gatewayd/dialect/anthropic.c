@@ -4,11 +4,13 @@
 #include "gatewayd/dialect/anthropic.h"
 
 #include "gatewayd/dialect/meter.h"
+#include "gatewayd/dialect/provenance.h"
 
 const struct codec codec_anthropic = {
     .name = "anthropic.messages",
     .framing = CODEC_SSE,
     .fields = anthropic_fields,
+    .made_by = provenance_claude,
     .reader_bytes = sizeof(struct anthropic_stream_reader),
     .writer_bytes = sizeof(struct anthropic_stream_writer),
     .read_request = anthropic_read_request_ir,

@@ -134,6 +134,7 @@ struct bedrock_model {
 /* By the name of a foundation model or inference profile. What doesn't name its maker (the ARN of
  * an application's inference profile or of provisioned throughput) is taken for a Claude that
  * thinks by a budget: who asks such a target for thinking or caching has one behind it. */
+enum ir_maker bedrock_made_by(struct slice model);
 struct bedrock_model bedrock_model(struct slice name);
 
 /* What a request says of thinking and sampling to that model. */

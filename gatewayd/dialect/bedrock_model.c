@@ -83,6 +83,11 @@ struct bedrock_model bedrock_model(struct slice name)
         .family = BEDROCK_CLAUDE, .thinking = BEDROCK_THINKING_BUDGET, .samples = true};
 }
 
+enum ir_maker bedrock_made_by(struct slice model)
+{
+    return bedrock_model(model).family == BEDROCK_CLAUDE ? IR_MAKER_CLAUDE : IR_MAKER_BEDROCK;
+}
+
 /* ---- thinking ---- */
 
 /* Whether the turn that is being answered called tools and lacks its signed reasoning: a budget is

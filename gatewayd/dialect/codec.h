@@ -38,6 +38,10 @@ struct codec {
     const char *name; /* "openai.chat" */
     enum codec_framing framing;
     const struct ir_field_row *fields; /* ir_op_fields() rows of its operation */
+    /* Who signs what this dialect's providers say of that model; of no model: whose an untagged
+     * signature is in it. NULL: nothing is ever signed. */
+    enum ir_maker (*made_by)(struct slice model);
+    bool signature_is_bytes;           /* base64 on the wire */
     size_t reader_bytes, writer_bytes; /* of the stream states; zeroed by the caller */
 
     /* 1. The doc has been parsed and its root is an object. 0, or -1 with *why. Unknown roles and

@@ -52,7 +52,7 @@ static const char page_head[] =
     "  it is translated.\n"
     "- Texts keep their spelling: escapes are copied, prose is neither decoded nor encoded.\n"
     "- Reasoning comes back intact on the next turn: signatures are carried in the place that the\n"
-    "  caller's dialect has for them, those of tool calls, where it has none, behind `__gwsig__`\n"
+    "  caller's dialect has for them, those of tool calls, where it has none, behind `_gwSigned_`\n"
     "  in the call's id.\n"
     "- A stream has a clean end only when the provider's own end, or at least its finish reason,\n"
     "  has come. An error inside a stream becomes the error event of the caller's dialect and an\n"

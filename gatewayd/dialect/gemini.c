@@ -2,11 +2,14 @@
  * gemini.c: the Gemini dialect as the engine sees it.
  */
 #include "gatewayd/dialect/gemini.h"
+#include "gatewayd/dialect/provenance.h"
 
 const struct codec codec_gemini = {
     .name = "gemini",
     .framing = CODEC_SSE,
     .fields = gemini_fields,
+    .made_by = provenance_gemini,
+    .signature_is_bytes = true,
     .reader_bytes = sizeof(struct gemini_reader),
     .writer_bytes = sizeof(struct gemini_writer),
     .read_request = gemini_read_request,

@@ -3,13 +3,13 @@
  */
 #include "gatewayd/dialect/ir.h"
 
-#include "gatewayd/dialect/codec.h"
 #include "gatewayd/dialect/ir_embed.h"
+#include "gatewayd/dialect/provenance.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-static const struct slice signed_mark = SLICE_LIT("__gwsig__");
+static const struct slice signed_mark = SLICE_LIT("_" PROVENANCE_MARK "_");
 
 const char *ir_field_text(enum ir_field f)
 {

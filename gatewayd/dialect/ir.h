@@ -84,6 +84,18 @@ enum ir_source {
 /* A cache breakpoint behind what it stands on (Anthropic cache_control, Bedrock cachePoint). */
 enum ir_cache { IR_CACHE_NONE, IR_CACHE_5M, IR_CACHE_1H };
 
+/* Who signed a piece of reasoning (provenance.h). */
+enum ir_maker {
+    IR_MAKER_UNSAID,
+    IR_MAKER_CLAUDE,
+    IR_MAKER_GEMINI,
+    IR_MAKER_OPENAI,
+    IR_MAKER_AZURE, /* OpenAI's models there: what they encrypt is their own */
+    IR_MAKER_XAI,
+    IR_MAKER_CHAT,    /* a server of OpenAI's dialect that doesn't say */
+    IR_MAKER_BEDROCK, /* a model on Bedrock that isn't Claude */
+};
+
 struct ir_citation {
     struct ir_citation *next;
     struct ir_text url, title, cited_text;
@@ -108,7 +120,8 @@ struct ir_part {
     /* REASONING; and TOOL_CALL, TEXT where the provider signs these (Gemini's thought signatures)
      */
     struct ir_text signature;
-    bool redacted; /* REASONING whose only content is `signature`, encrypted */
+    bool redacted;       /* REASONING whose only content is `signature`, encrypted */
+    enum ir_maker maker; /* of the signature */
     enum ir_cache cache;
     struct ir_citation *citations; /* TEXT */
 };
@@ -330,7 +343,7 @@ void ir_note_unknown(struct ir_request *r, const char *fmt, ...) GW_PRINTF(2, 3)
 GW_MUSTUSE int ir_link_tools(struct ir_request *r, struct dialect_refusal *why);
 /* A call's id as a JSON string which also carries the call's signature (Gemini's thought
  * signature), for dialects that have no place for one and callers that keep nothing but id, name
- * and arguments: ID "__gwsig__" BASE64URL. ir_link_tools takes ids of that form apart again. */
+ * and arguments: ID "_gwSigned_" BASE64URL. ir_link_tools takes ids of that form apart again. */
 void ir_write_signed_id(struct json_writer *w, struct ir_text call_id, struct ir_text signature);
 
 /* ---- whole responses ---- */
@@ -406,6 +419,7 @@ struct ir_event {
                           * it, or more where `appends`. ERROR: the message */
     bool appends;
     bool redacted;                /* PART_START of REASONING: what follows is encrypted */
+    enum ir_maker maker;          /* of REASONING: who signs it */
     struct ir_text call_id, name; /* PART_START of TOOL_CALL */
     struct ir_text signature;     /* PART_START of TOOL_CALL: the call's own */
     struct ir_text media_type;    /* PART_START of IMAGE, AUDIO */

@@ -63,6 +63,7 @@ struct openai_chat_reader {
 struct openai_chat_choice_out {
     bool begun, refused, redacted;
     enum ir_part_kind kind; /* of the part that is open */
+    enum ir_maker maker;    /* of reasoning */
     int32_t calls, details; /* begun so far */
 };
 
@@ -93,6 +94,8 @@ void openai_chat_write_usage(struct json_writer *w, const struct dialect_usage *
 void openai_chat_write_joined(struct json_writer *w, const struct ir_part *list,
                               enum ir_part_kind kind);
 /* A data: URL of what is base64, else the URL itself. */
+/* OpenRouter's member of a reasoning detail, where the maker has a name there. */
+void openai_chat_write_format(struct json_writer *w, enum ir_maker m);
 void openai_chat_write_url(struct json_writer *w, const struct ir_part *p);
 /* shift: characters before the text that c is of. A citation without a URL can't be said: false. */
 bool openai_chat_write_citation(struct json_writer *w, const struct ir_citation *c, int64_t shift);

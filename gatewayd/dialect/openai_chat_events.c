@@ -175,6 +175,7 @@ static void write_detail(struct out *o, const struct openai_chat_choice_out *c, 
                   c->redacted ? SLICE_LIT("reasoning.encrypted") : SLICE_LIT("reasoning.text"));
     jw_key_plain(&o->w, member);
     ir_write_str(&o->w, t);
+    openai_chat_write_format(&o->w, c->maker);
     jw_member_i64(&o->w, "index", c->details - 1);
     jw_object_end(&o->w);
     jw_array_end(&o->w);
@@ -245,6 +246,7 @@ static int start_part(struct out *o, const struct ir_event *ev, struct openai_ch
 {
     c->kind = ev->part_kind;
     c->redacted = ev->redacted;
+    c->maker = ev->maker;
     c->refused |= ev->part_kind == IR_PART_REFUSAL;
     if (ev->part_kind == IR_PART_REASONING)
         c->details++;

@@ -5,6 +5,7 @@
  * where the provider hasn't the quirk.
  */
 #include "gatewayd/dialect/openai_chat.h"
+#include "gatewayd/dialect/provenance.h"
 
 #define CARRIED(member)                                                                            \
     {                                                                                              \
@@ -95,6 +96,7 @@ const struct codec codec_openai_chat = {
     .name = "openai.chat",
     .framing = CODEC_SSE,
     .fields = openai_chat_fields,
+    .made_by = provenance_chat,
     .reader_bytes = sizeof(struct openai_chat_reader),
     .writer_bytes = sizeof(struct openai_chat_writer),
     .read_request = openai_chat_read_request,

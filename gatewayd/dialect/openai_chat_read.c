@@ -5,6 +5,7 @@
  * ir_link_tools joins by name.
  */
 #include "gatewayd/dialect/openai_chat.h"
+#include "gatewayd/dialect/provenance.h"
 
 /* ---- content parts ---- */
 
@@ -202,7 +203,7 @@ static int read_content(struct openai_reader *r, const struct openai_at *up, uin
 /* ---- reasoning of an earlier turn ---- */
 
 struct detail_in {
-    struct ir_text type, text, summary, data, signature;
+    struct ir_text type, text, summary, data, signature, format;
 };
 static const struct openai_member detail_members[] = {
     OPENAI_MEMBER("type", TEXT, struct detail_in, type),
@@ -211,7 +212,7 @@ static const struct openai_member detail_members[] = {
     OPENAI_MEMBER("data", TEXT, struct detail_in, data),
     OPENAI_MEMBER("signature", TEXT, struct detail_in, signature),
     OPENAI_MEMBER_KNOWN("id"),
-    OPENAI_MEMBER_KNOWN("format"),
+    OPENAI_MEMBER("format", TEXT, struct detail_in, format),
     OPENAI_MEMBER_KNOWN("index"),
 };
 
@@ -231,6 +232,7 @@ static int read_detail(struct openai_reader *r, const struct openai_at *at, uint
     p->redacted = encrypted;
     p->text = encrypted ? (struct ir_text){{NULL, 0}, false} : text;
     p->signature = encrypted ? in.data : in.signature;
+    p->maker = provenance_of_format(in.format);
     ir_note(r->out, IR_F_REASONING);
     if (ir_has(p->signature))
         ir_note(r->out, IR_F_REASONING_SIGNATURE);

@@ -8,6 +8,7 @@
  */
 #include "gatewayd/dialect/openai.h"
 #include "gatewayd/dialect/openai_chat.h"
+#include "gatewayd/dialect/provenance.h"
 
 static const struct ir_text no_text = {{NULL, 0}, false};
 
@@ -223,6 +224,7 @@ static void read_details(struct in *in, uint32_t details)
             continue;
         p->redacted = !ir_has(text) && ir_has(data);
         p->signature = p->redacted ? data : signature;
+        p->maker = provenance_of_format(ir_text_of(d, json_get_lit(d, e, "format")));
     }
 }
 
@@ -431,6 +433,13 @@ static void write_annotations(struct json_writer *w, const struct ir_part *p)
     jw_array_end(w);
 }
 
+void openai_chat_write_format(struct json_writer *w, enum ir_maker m)
+{
+    const char *format = provenance_format(m);
+    if (format)
+        jw_member_str(w, "format", slice_str(format));
+}
+
 static void write_details(struct json_writer *w, const struct ir_part *p)
 {
     int64_t index = 0;
@@ -448,6 +457,7 @@ static void write_details(struct json_writer *w, const struct ir_part *p)
             if (ir_has(p->signature))
                 ir_member(w, "signature", p->signature);
         }
+        openai_chat_write_format(w, p->maker);
         jw_member_i64(w, "index", index++);
         jw_object_end(w);
     }

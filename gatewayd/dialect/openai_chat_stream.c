@@ -10,6 +10,7 @@
 #include "common/check.h"
 #include "gatewayd/dialect/openai.h"
 #include "gatewayd/dialect/openai_chat.h"
+#include "gatewayd/dialect/provenance.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,23 +79,25 @@ static void take_delta(struct in *in, enum ir_part_kind kind, struct ir_text tex
 
 /* ---- reasoning ---- */
 
-static void take_signature(struct in *in, struct ir_text signature)
+static void take_signature(struct in *in, struct ir_text signature, enum ir_maker maker,
+                           bool appends)
 {
     if (signature.s.n)
         emit(in, &(struct ir_event){.kind = IR_EV_SIGNATURE,
                                     .part = in->c->current,
                                     .text = signature,
-                                    .appends = true});
+                                    .maker = maker,
+                                    .appends = appends});
 }
 
-static void take_encrypted(struct in *in, struct ir_text data)
+static void take_encrypted(struct in *in, struct ir_text data, enum ir_maker maker)
 {
     struct openai_chat_choice_in *c = in->c;
-    c->current =
-        begin_part(in, &(struct ir_event){.part_kind = IR_PART_REASONING, .redacted = true});
+    c->current = begin_part(
+        in, &(struct ir_event){.part_kind = IR_PART_REASONING, .redacted = true, .maker = maker});
     c->open = c->redacted = true;
     c->kind = IR_PART_REASONING;
-    take_signature(in, data);
+    take_signature(in, data, maker, false);
     end_current(in);
 }
 
@@ -106,13 +109,14 @@ static bool take_detail(struct in *in, uint32_t e)
     struct ir_text text = ir_text_of(d, json_get_lit(d, e, "text"));
     struct ir_text data = ir_text_of(d, json_get_lit(d, e, "data"));
     struct ir_text signature = ir_text_of(d, json_get_lit(d, e, "signature"));
+    enum ir_maker maker = provenance_of_format(ir_text_of(d, json_get_lit(d, e, "format")));
     int64_t index;
     if (!ir_has(text))
         text = ir_text_of(d, json_get_lit(d, e, "summary"));
     if (json_i64(d, json_get_lit(d, e, "index"), &index) < 0 || index < 0)
         index = 0;
     if (data.s.n) {
-        take_encrypted(in, data);
+        take_encrypted(in, data, maker);
         return false;
     }
     if (text.s.n == 0 && signature.s.n == 0)
@@ -122,7 +126,7 @@ static bool take_detail(struct in *in, uint32_t e)
     take_text_part(in, IR_PART_REASONING);
     c->detail = index;
     take_delta(in, IR_PART_REASONING, text, slice_of(NULL, 0));
-    take_signature(in, signature);
+    take_signature(in, signature, maker, true);
     return text.s.n > 0;
 }
 

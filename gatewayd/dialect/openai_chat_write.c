@@ -232,6 +232,7 @@ static void write_reasoning_details(struct out *o, const struct ir_part *p)
             if (ir_has(p->signature))
                 ir_member(&o->w, "signature", p->signature);
         }
+        openai_chat_write_format(&o->w, p->maker);
         jw_member_i64(&o->w, "index", index++);
         jw_object_end(&o->w);
     }

@@ -3,6 +3,7 @@
  * codec's table.
  */
 #include "gatewayd/dialect/openai_responses.h"
+#include "gatewayd/dialect/provenance.h"
 
 #define CARRIED(member)                                                                            \
     {                                                                                              \
@@ -88,6 +89,7 @@ const struct codec codec_openai_responses = {
     .name = "openai.responses",
     .framing = CODEC_SSE,
     .fields = openai_responses_fields,
+    .made_by = provenance_responses,
     .reader_bytes = sizeof(struct openai_responses_reader),
     .writer_bytes = sizeof(struct openai_responses_writer),
     .read_request = openai_responses_read_request,

@@ -4,6 +4,7 @@
 #include "gatewayd/dialect/translate.h"
 
 #include "gatewayd/dialect/meter.h"
+#include "gatewayd/dialect/provenance.h"
 #include "gatewayd/dialect/sequence.h"
 
 #include <stdio.h>
@@ -29,6 +30,10 @@ struct translation {
     struct dialect_stream *meter;
     struct sequence *sequence;
     void *reader, *writer;
+    struct {
+        uint32_t choice, part;
+        bool open, redacted, tagged;
+    } reasoning;     /* the part of it that began last */
     struct buf *out; /* during a call */
     bool unwritten;  /* an event didn't fit */
     char first[ARENA_FIRST_BYTES] __attribute__((aligned(16)));
@@ -120,8 +125,10 @@ int translation_request(struct translation *t, struct json_doc *scratch, struct 
     if (t->caller->read_request(scratch, &t->request, why) < 0)
         return why->message[0] ? -1 : too_large(why);
     t->request.stream = stream;
-    if (ir_link_tools(&t->request, why) < 0 ||
-        ir_check_fields(&t->request, t->provider, &t->dropped, why) < 0)
+    if (ir_link_tools(&t->request, why) < 0)
+        return -1;
+    provenance_settle(&t->request, t->caller, t->provider, target->model, &t->dropped);
+    if (ir_check_fields(&t->request, t->provider, &t->dropped, why) < 0)
         return -1;
     return write_body(t, target, max_bytes, why);
 }
@@ -183,6 +190,7 @@ int translation_response(struct translation *t, struct json_doc *scratch, struct
         *why = "the body is no answer of the provider's dialect";
     else {
         take_meter(t, &r, meter);
+        provenance_mark(&r, t->provider, t->caller, t->model);
         if (!ir_has(r.model))
             r.model = ir_plain(t->model);
         if (t->caller->write_response(&r, &t->as, &t->answer) < 0)
@@ -202,14 +210,46 @@ static void write_event(void *ctx, const struct ir_event *ev)
         t->unwritten = true;
 }
 
+/* Of a signature in pieces the first is tagged. */
+static void mark_signature(struct translation *t, struct arena *a, struct ir_event *ev)
+{
+    bool tag = ev->maker != provenance_untagged(t->caller) && ev->maker != IR_MAKER_UNSAID;
+    if (tag && ev->text.s.n && !(ev->appends && t->reasoning.tagged))
+        ev->text = provenance_tag(a, ev->maker, ev->text, t->reasoning.redacted,
+                                  t->caller->signature_is_bytes && !ev->appends);
+    t->reasoning.tagged = tag;
+}
+
+static void mark_reasoning(struct translation *t, struct arena *a, struct ir_event *ev)
+{
+    if (ev->kind == IR_EV_PART_START && ev->part_kind == IR_PART_REASONING) {
+        t->reasoning.open = true;
+        t->reasoning.choice = ev->choice;
+        t->reasoning.part = ev->part;
+        t->reasoning.redacted = ev->redacted;
+        t->reasoning.tagged = false;
+    }
+    if (!t->reasoning.open || ev->choice != t->reasoning.choice || ev->part != t->reasoning.part)
+        return;
+    if (ev->maker == IR_MAKER_UNSAID && t->provider->made_by)
+        ev->maker = t->provider->made_by(t->model);
+    if (ev->kind == IR_EV_SIGNATURE)
+        mark_signature(t, a, ev);
+}
+
 static void take_event(void *ctx, const struct ir_event *ev)
 {
     struct translation *t = ctx;
-    struct ir_event named = *ev;
+    struct ir_event own = *ev;
+    struct arena arena;
+    char mem[4096];
     meter_take_event(t->meter, ev);
     if (ev->kind == IR_EV_START && !ir_has(ev->model))
-        named.model = ir_plain(t->model);
-    sequence_take(t->sequence, &named);
+        own.model = ir_plain(t->model);
+    arena_init(&arena, mem, sizeof mem, SEQUENCE_HELD_MAX_BYTES);
+    mark_reasoning(t, &arena, &own);
+    sequence_take(t->sequence, &own);
+    arena_reset(&arena);
 }
 
 void translation_stream_init(struct translation *t, struct dialect_stream *meter)

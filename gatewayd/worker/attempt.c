@@ -11,6 +11,7 @@
 
 #include "common/check.h"
 #include "common/log.h"
+#include "gatewayd/dialect/provenance.h"
 #include "gatewayd/worker/attempt_read.h"
 #include "gatewayd/worker/bound.h"
 #include "gatewayd/worker/objects.h"
@@ -56,6 +57,7 @@ static void free_attempt(struct later *l)
     if (a->dialect->stream_fini)
         a->dialect->stream_fini(&a->stream);
     translation_free(a->translation);
+    translation_free(a->rewritten);
     free(a->head_copy);
     snapshot_unref(a->snap);
     free(a);
@@ -348,19 +350,28 @@ static bool in_scratch(const struct splices *l, const void *p)
     return (const char *)p >= l->scratch && (const char *)p < l->scratch + sizeof l->scratch;
 }
 
+static struct slice request_body(const struct req *r)
+{
+    return buf_slice(r->edited.len ? &r->edited : &r->body);
+}
+
+static bool injects_usage(const struct attempt *a)
+{
+    return a->req->ask.stream &&
+           !(a->cand->target->provider->quirks & PROVIDER_QUIRK_NO_STREAM_OPTIONS);
+}
+
 /* The spliced body as segments that stay valid: what lies in the worker's scratch is copied. */
 static bool build_body(struct attempt *a)
 {
     struct req *r = a->req;
     struct splices *l = &r->w->splices;
-    struct slice body = buf_slice(r->edited.len ? &r->edited : &r->body);
-    bool inject =
-        r->ask.stream && !(a->cand->target->provider->quirks & PROVIDER_QUIRK_NO_STREAM_OPTIONS);
+    struct slice body = request_body(r);
     struct dialect_rewrite how = {
         .model = a->cand->target->upstream_model,
         .envelope = dialects_envelope(a->cand->op),
         .version = http_fields_get(&r->head.fields, HTTP_H_ANTHROPIC_VERSION),
-        .inject_usage = inject,
+        .inject_usage = injects_usage(a),
     };
     if (a->dialect->rewrite_request(&r->ask, &how, l, &a->usage_injected) < 0)
         return false;
@@ -389,7 +400,9 @@ static struct ir_text answer_model(const struct req *r)
     return ir_plain(dialect_name_slice(&r->ask.model));
 }
 
-static int translate_request(struct attempt *a, struct dialect_refusal *why)
+/* NULL with *why (or "", out of memory): the provider's dialect can't say it. */
+static struct translation *translate_request(struct attempt *a, bool want_usage,
+                                             struct dialect_refusal *why)
 {
     struct req *r = a->req;
     const struct conf_target *t = a->cand->target;
@@ -398,7 +411,7 @@ static int translate_request(struct attempt *a, struct dialect_refusal *why)
         .model = t->upstream_model,
         .quirks = t->provider->quirks,
         .envelope = dialects_envelope(a->cand->op),
-        .want_usage = !(t->provider->quirks & PROVIDER_QUIRK_NO_STREAM_OPTIONS),
+        .want_usage = want_usage,
         .default_max_tokens = DEFAULT_MAX_TOKENS,
     };
     struct codec_caller as = {
@@ -409,25 +422,25 @@ static int translate_request(struct attempt *a, struct dialect_refusal *why)
         .now_s = r->started_wall_us / 1000000,
         .estimated_input = bound_estimate_input(&r->ask),
     };
-    struct slice body = buf_slice(r->edited.len ? &r->edited : &r->body);
+    struct slice body = request_body(r);
     memset(why, 0, sizeof *why);
-    a->translation = translation_new(dialects_codec(r->route->dialect, op),
-                                     dialects_codec_of_op(a->cand->op), op);
-    if (!a->translation)
-        return -1;
-    translation_answer_as(a->translation, &as);
-    return translation_request(a->translation, &r->w->doc, body, r->ask.stream, &target,
-                               (size_t)r->snap->conf->http.max_body * 2 + 64 * 1024, why);
+    struct translation *made = translation_new(dialects_codec(r->route->dialect, op),
+                                               dialects_codec_of_op(a->cand->op), op);
+    if (!made)
+        return NULL;
+    translation_answer_as(made, &as);
+    if (translation_request(made, &r->w->doc, body, r->ask.stream, &target,
+                            (size_t)r->snap->conf->http.max_body * 2 + 64 * 1024, why) == 0)
+        return made;
+    translation_free(made);
+    return NULL;
 }
 
-static bool build_translated(struct attempt *a, struct dialect_refusal *why)
+static bool send_translated(struct attempt *a, const struct translation *t)
 {
     struct req *r = a->req;
-    if (translate_request(a, why) < 0)
-        return false;
-    worker_account(a->w, &a->translation_held, translation_bytes(a->translation));
-    struct slice body = translation_body(a->translation);
-    struct slice dropped = translation_dropped(a->translation);
+    struct slice body = translation_body(t), dropped = translation_dropped(t);
+    worker_account(a->w, &a->translation_held, translation_bytes(t));
     a->iov = arena_alloc(&r->arena, 2 * sizeof *a->iov);
     if (!a->iov)
         return false;
@@ -437,13 +450,39 @@ static bool build_translated(struct attempt *a, struct dialect_refusal *why)
     return true;
 }
 
+static bool build_translated(struct attempt *a, struct dialect_refusal *why)
+{
+    bool want_usage = !(a->cand->target->provider->quirks & PROVIDER_QUIRK_NO_STREAM_OPTIONS);
+    a->translation = translate_request(a, want_usage, why);
+    return a->translation && send_translated(a, a->translation);
+}
+
+/* In a conversation that other providers took part in there are signatures which this one would
+ * refuse, and ids that it may find too long: what it may not see is left out, and the rest said
+ * anew. */
+static bool build_rewritten(struct attempt *a, struct dialect_refusal *why)
+{
+    bool inject = injects_usage(a);
+    a->rewritten = translate_request(a, inject, why);
+    a->usage_injected = inject && !a->req->ask.include_usage;
+    return a->rewritten && send_translated(a, a->rewritten);
+}
+
+static bool holds_foreign_signatures(const struct req *r)
+{
+    return r->ask.messages > 1 && dialects_codec(r->route->dialect, r->route->op) &&
+           provenance_in(request_body(r));
+}
+
 static bool build_request(struct attempt *a, const struct upstream_token *token,
                           struct dialect_refusal *why)
 {
     bool native = dialects_is_native(a->cand->op, a->req->route->dialect, a->req->route->op);
     why->message[0] = 0;
     a->req->dropped = slice_of(NULL, 0);
-    if (native ? !build_body(a) : !build_translated(a, why))
+    if (!native                            ? !build_translated(a, why)
+        : holds_foreign_signatures(a->req) ? !build_rewritten(a, why)
+                                           : !build_body(a))
         return false;
     a->head = upstream_head_write(a->req, a->cand, token, a->iov + 1, a->n_iov - 1);
     a->iov[0] = (struct iovec){(void *)a->head.p, a->head.n};

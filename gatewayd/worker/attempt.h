@@ -39,6 +39,8 @@ struct attempt {
     const struct candidate *cand;
     const struct dialect *dialect;   /* the provider's */
     struct translation *translation; /* NULL: it is the caller's too */
+    struct translation *rewritten;   /* of a request in the caller's dialect that can't be sent as
+                                      * it came; the answer is passed on as it comes */
     size_t translation_held;
     struct uconn *uc;
     struct later free_later;

@@ -658,7 +658,7 @@ static void test_response_of_others(void **state)
         (struct dialect_usage){.flags = USAGE_PRESENT, .input_tokens = 5, .total_tokens = -1};
     assert_int_equal(codec->write_response(&res, &caller, &out), 0);
     assert_out("{'id':'msg_77','type':'message','role':'assistant','model':'alias','content':["
-               "{'type':'tool_use','id':'c1__gwsig__a-b_','name':'f','input':{'a': 1}}],"
+               "{'type':'tool_use','id':'c1_gwSigned_a-b_','name':'f','input':{'a': 1}}],"
                "'stop_reason':'tool_use','stop_sequence':null,'usage':{'input_tokens':5,"
                "'cache_creation_input_tokens':0,'cache_read_input_tokens':0,'output_tokens':0,"
                "'cache_creation':{'ephemeral_5m_input_tokens':0,'ephemeral_1h_input_tokens':0},"

@@ -838,7 +838,7 @@ static void events_of_other_dialects_are_written(void **state)
         "contentBlockDelta {\"delta\":{\"reasoningContent\":{\"signature\":\"abcd\"}},"
         "\"contentBlockIndex\":1}\n"
         "contentBlockStop {\"contentBlockIndex\":1}\n"
-        "contentBlockStart {\"start\":{\"toolUse\":{\"toolUseId\":\"c__gwsig__a-b\",\"name\":"
+        "contentBlockStart {\"start\":{\"toolUse\":{\"toolUseId\":\"c_gwSigned_a-b\",\"name\":"
         "\"f\"}},\"contentBlockIndex\":2}\n"
         "contentBlockDelta {\"delta\":{\"toolUse\":{\"input\":\"\"}},\"contentBlockIndex\":2}\n"
         "contentBlockStop {\"contentBlockIndex\":2}\n"
