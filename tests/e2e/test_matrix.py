@@ -8,7 +8,7 @@ import pytest
 
 from gateway import KEY, PROVIDER_SECRET
 from matrix import DIALECTS, clouds
-from matrix.scenario import INSTANCE, RESULTS, SCENARIOS, THOUGHTS, TOKENS, TOOLS
+from matrix.scenario import INSTANCE, RESULTS, SCENARIOS, THOUGHTS, TOKENS, TOOLS, Scenario
 from matrix.stage import (MOCK_SPEAKS, PAIRS, PROVIDERS, TELLS_STOP_SEQUENCE, WORDS, exchange, known, open_stage, upstream_dialect)
 from matrix.wire import parse
 from mock import Mock
@@ -48,6 +48,48 @@ def test_matrix(stage, client, provider, scenario, mode):
 def test_mock(lone_mock, dialect, _, scenario, mode):
     """The mock itself, asked without a gateway: it and the module of its dialect must agree."""
     converse(lone_mock.port, PROVIDER_SECRET, lone_mock, dialect, dialect, "mock-chat", scenario, mode)
+
+
+# Whose signatures a provider of a dialect makes, as mockllm writes them: good wherever the family is served.
+FAMILIES = {"anthropic": b"claude", "bedrock": b"claude", "gemini": b"gemini", "openai.responses": b"openai",
+            "openai.chat": b"compatible"}
+HOPS = [(client, first, second) for client in DIALECTS for first in PROVIDERS for second in PROVIDERS
+        if first != second and (client, first) in PAIRS and (client, second) in PAIRS]
+
+
+@pytest.mark.parametrize("tools", [False, True], ids=["text", "tools"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("client, first, second", HOPS)
+def test_hops(stage, client, first, second, stream, tools):
+    """A conversation that goes from one provider to another and back: to each come the signatures of its own
+    family, whole, and nobody else's; what is left out is told."""
+    module, history, turns = DIALECTS[client], [], []
+    scenario = Scenario("hops", thinks=True, max_tokens=4096, tools=("weather", "clock") if tools else ())
+    for number, name in enumerate([first, second, first, second]):
+        provider, upstream = PROVIDERS[name], upstream_dialect(client, name)
+        calls, answers = tools and number == 0, tools and number == 1
+        history += module.results(turns[-1][1]) if answers else module.user(scenario, f"Round {number}.")
+        script = "reason=4,tools=2" if calls else "reason=4"
+        response, payload, clean = exchange(stage.gateway.port, KEY, module, f"{name}-chat", scenario, history, script,
+                                            stream, lambda: None)
+        assert response.status == 200, (number, response)
+        assert clean
+        turn = module.read(response, payload, scenario)
+        assert turn.thoughts == THOUGHTS and len(turn.calls) == (2 if calls else 0)
+        seen = DIALECTS[upstream].seen(stage.mock.last_request().target, parse(stage.mock.last_request().body))
+        makers = [FAMILIES[upstream_dialect(client, earlier)] for earlier, _ in turns]
+        foreign = [maker for maker in makers if maker != FAMILIES[upstream]]
+        forgets = upstream in provider.forgets and (client != upstream or foreign)
+        signed = [base64.b64decode(signature, validate=True).split()[2] for signature in seen.signatures]
+        own = [maker for maker in makers if maker == FAMILIES[upstream]]
+        if upstream == "gemini":  # signs calls too
+            assert set(signed) == set(own)
+        else:
+            assert signed == ([] if forgets else own)
+        assert not (foreign or (forgets and makers)) or response.header("x-gw-dropped"), "left out in silence"
+        assert len(seen.results) == (2 if tools and number else 0)
+        history += turn.message
+        turns.append((name, turn))
 
 
 def converse(port, key, mock, client, upstream, model, scenario, mode, provider=None):

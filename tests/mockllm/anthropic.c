@@ -294,7 +294,7 @@ static void add_thoughts(struct message *m, const struct script *s)
     bytes_add_slice(&quoted, bytes_slice(&b->raw));
     bytes_adds(&quoted, "\"");
     json_decode(bytes_slice(&quoted), &text);
-    sample_signature(&b->signature, bytes_slice(&text));
+    sample_signature(&b->signature, SAMPLE_CLAUDE, bytes_slice(&text));
     bytes_fini(&quoted);
     bytes_fini(&text);
 }

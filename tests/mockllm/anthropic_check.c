@@ -293,7 +293,7 @@ static bool check_thinking(struct check *c, const char *path, struct slice b)
     struct bytes text = {0}, signature = {0};
     json_decode(json_get(b, "thinking"), &text);
     json_decode(json_get(b, "signature"), &signature);
-    bool fits = sample_signature_fits(bytes_slice(&signature), bytes_slice(&text));
+    bool fits = sample_signature_fits(bytes_slice(&signature), SAMPLE_CLAUDE, bytes_slice(&text));
     bytes_fini(&text);
     bytes_fini(&signature);
     return fits ? true : refuse(c, "%ssignature: Invalid `signature` in `thinking` block", path);

@@ -375,7 +375,7 @@ static void add_signature(struct bytes *out, const struct block *b)
     bytes_add_slice(&quoted, bytes_slice(&b->raw));
     bytes_adds(&quoted, "\"");
     json_decode(bytes_slice(&quoted), &plain);
-    sample_signature(out, bytes_slice(&plain));
+    sample_signature(out, SAMPLE_CLAUDE, bytes_slice(&plain));
     bytes_fini(&quoted);
     bytes_fini(&plain);
 }

@@ -451,7 +451,7 @@ static bool reasoning_ok(struct conversation *v, struct slice value)
                       v->turn);
     json_decode(json_get(said, "text"), &plain);
     json_decode(sig, &signature);
-    bool ok = sample_signature_fits(bytes_slice(&signature), bytes_slice(&plain));
+    bool ok = sample_signature_fits(bytes_slice(&signature), SAMPLE_CLAUDE, bytes_slice(&plain));
     bytes_fini(&plain);
     bytes_fini(&signature);
     return ok ||

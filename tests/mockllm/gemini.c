@@ -191,7 +191,7 @@ static void add_thoughts(struct content *c, const struct script *s, struct slice
     }
     bytes_adds(&raw, "\"");
     json_decode(bytes_slice(&raw), &plain);
-    sample_signature(&c->items[c->n - 1].signature, bytes_slice(&plain));
+    sample_signature(&c->items[c->n - 1].signature, SAMPLE_GEMINI, bytes_slice(&plain));
     bytes_fini(&raw);
     bytes_fini(&plain);
 }
@@ -252,7 +252,7 @@ static void add_call(struct content *c, const struct script *s, struct slice fun
     struct bytes plain = {0};
     bytes_add_slice(&plain, bytes_slice(&item->id));
     json_decode(name, &plain);
-    sample_signature(&item->signature, bytes_slice(&plain));
+    sample_signature(&item->signature, SAMPLE_GEMINI, bytes_slice(&plain));
     bytes_fini(&plain);
 }
 

@@ -460,7 +460,8 @@ static bool check_signature(struct slice p, struct error *err)
                             "Function call " SLICE_FMT " is missing a thought_signature in "
                             "functionCall parts. This is required for tools to work correctly.",
                             SLICE_ARG(gemini_get(call, "name")));
-    else if (text.len > 0 && !sample_signature_fits(json_inner(signature), bytes_slice(&text)))
+    else if (text.len > 0 &&
+             !sample_signature_fits(json_inner(signature), SAMPLE_GEMINI, bytes_slice(&text)))
         fit = gemini_refuse(err, "Invalid thought signature.");
     bytes_fini(&text);
     return fit;

@@ -199,7 +199,8 @@ static bool check_details(struct slice message, struct error *err)
             continue;
         if (json_is_string(text))
             json_decode(text, &plain);
-        bool fits = sample_signature_fits(json_inner(signature), bytes_slice(&plain));
+        bool fits =
+            sample_signature_fits(json_inner(signature), SAMPLE_COMPATIBLE, bytes_slice(&plain));
         bytes_fini(&plain);
         if (!fits)
             return openai_refuse(err, 400, "invalid_value", "messages",
@@ -388,8 +389,8 @@ static bool check_reasoning(struct slice item, struct error *err)
                              "Missing required parameter: 'input[0].id'.");
     if (json_is_string(json_get(summary, "text")))
         json_decode(json_get(summary, "text"), &plain);
-    bool fits =
-        !given(encrypted) || sample_signature_fits(json_inner(encrypted), bytes_slice(&plain));
+    bool fits = !given(encrypted) ||
+                sample_signature_fits(json_inner(encrypted), SAMPLE_OPENAI, bytes_slice(&plain));
     bytes_fini(&plain);
     if (fits)
         return true;

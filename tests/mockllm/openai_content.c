@@ -170,7 +170,8 @@ static bool wants_tool(const struct openai_ask *ask)
 
 /* ---- the rest ---- */
 
-static void add_reasoning(struct openai_content *c, const struct script *s)
+static void add_reasoning(struct openai_content *c, const struct openai_ask *ask,
+                          const struct script *s)
 {
     struct openai_block *b = add_block(c, OPENAI_REASONING);
     struct bytes quoted = {0}, plain = {0};
@@ -182,7 +183,8 @@ static void add_reasoning(struct openai_content *c, const struct script *s)
     bytes_add_slice(&quoted, bytes_slice(&b->raw));
     bytes_adds(&quoted, "\"");
     json_decode(bytes_slice(&quoted), &plain);
-    sample_signature(&b->signature, bytes_slice(&plain));
+    sample_signature(&b->signature, ask->flat ? SAMPLE_OPENAI : SAMPLE_COMPATIBLE,
+                     bytes_slice(&plain));
     bytes_fini(&quoted);
     bytes_fini(&plain);
 }
@@ -227,7 +229,7 @@ void openai_choose(struct openai_content *c, const struct openai_ask *ask, const
     c->finish = "stop";
     bool calls = s->tools > 0 ? !ask->after_result : wants_tool(ask);
     if (s->reason > 0)
-        add_reasoning(c, s);
+        add_reasoning(c, ask, s);
     if (calls)
         for (int64_t i = 0; i < (s->tools > 0 ? s->tools : 1) && i < 64; i++)
             add_call(c, ask, s, i);

@@ -70,18 +70,20 @@ void sample_thought(struct bytes *out, int64_t i)
     bytes_adds(out, thoughts[(uint64_t)i % ARRAY_LEN(thoughts)]);
 }
 
-void sample_signature(struct bytes *out, struct slice text)
+void sample_signature(struct bytes *out, enum sample_maker by, struct slice text)
 {
-    char plain[32];
-    unsigned char coded[48];
-    int n = snprintf(plain, sizeof plain, "mock signature %016" PRIx64, slice_hash(text));
+    static const char *const makers[] = {"claude", "gemini", "openai", "compatible"};
+    char plain[48];
+    unsigned char coded[80];
+    int n = snprintf(plain, sizeof plain, "mock signature %s %016" PRIx64, makers[by],
+                     slice_hash(text));
     bytes_add(out, coded, (size_t)EVP_EncodeBlock(coded, (const unsigned char *)plain, n));
 }
 
-bool sample_signature_fits(struct slice signature, struct slice text)
+bool sample_signature_fits(struct slice signature, enum sample_maker by, struct slice text)
 {
     struct bytes right = {0};
-    sample_signature(&right, text);
+    sample_signature(&right, by, text);
     bool fits = slice_eq(bytes_slice(&right), signature);
     bytes_fini(&right);
     return fits;

@@ -15,11 +15,13 @@ void sample_unicode_token(struct bytes *out, int64_t i);
 /* The i-th token of what a model thinks before it answers. */
 void sample_thought(struct bytes *out, int64_t i);
 /* Base64 that belongs to exactly this (decoded) text, as a provider signs its reasoning or a call
- * of a tool: who gets text and signature back can tell whether both are intact. */
-void sample_signature(struct bytes *out, struct slice text);
-bool sample_signature_fits(struct slice signature, struct slice text);
+ * of a tool: who gets text and signature back can tell whether both are intact, and its own. */
+enum sample_maker { SAMPLE_CLAUDE, SAMPLE_GEMINI, SAMPLE_OPENAI, SAMPLE_COMPATIBLE };
+void sample_signature(struct bytes *out, enum sample_maker by, struct slice text);
+bool sample_signature_fits(struct slice signature, enum sample_maker by, struct slice text);
 /* The smallest instance of a JSON schema that holds every property: const and enum (the first),
- * type (in either case), properties, items, anyOf and oneOf (the first), $ref into the same schema. */
+ * type (in either case), properties, items, anyOf and oneOf (the first), $ref into the same schema.
+ */
 void sample_instance(struct bytes *out, struct slice schema);
 
 #endif
