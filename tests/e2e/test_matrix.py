@@ -76,7 +76,8 @@ def test_hops(stage, client, first, second, stream, tools):
         assert clean
         turn = module.read(response, payload, scenario)
         assert turn.thoughts == THOUGHTS and len(turn.calls) == (2 if calls else 0)
-        seen = DIALECTS[upstream].seen(stage.mock.last_request().target, parse(stage.mock.last_request().body))
+        received = stage.mock.last_request()
+        seen = DIALECTS[upstream].seen(*provider.plain(received.target, parse(received.body)))
         makers = [FAMILIES[upstream_dialect(client, earlier)] for earlier, _ in turns]
         foreign = [maker for maker in makers if maker != FAMILIES[upstream]]
         forgets = upstream in provider.forgets and (client != upstream or foreign)
