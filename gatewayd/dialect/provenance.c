@@ -245,7 +245,7 @@ void provenance_settle(struct ir_request *r, const struct codec *caller,
 {
     struct settling s = {.r = r, .caller = caller, .provider = provider, .model = model};
     struct ir_message **at = &r->messages, *last = NULL;
-    if (!ir_noted(r, IR_F_REASONING_SIGNATURE))
+    if (ir_op_fields(r->op) != IR_FIELD_COUNT || !ir_noted(r, IR_F_REASONING_SIGNATURE))
         return;
     while (*at) {
         struct ir_message *m = *at;

@@ -123,8 +123,8 @@ static const struct {
     {&codec_openai_chat, &codec_cohere,
      "{'model':'m','messages':[{'role':'user','content':'a'},{'role':'assistant','content':"
      "[{'type':'text','text':'I '},{'type':'text','text':'\\u0077ill.'}],'tool_calls':[{'id':"
-     "'c__gwsig__c2ln','type':'function','function':{'name':'f','arguments':'{}'}}]},"
-     "{'role':'tool','tool_call_id':'c__gwsig__c2ln','content':''}]}",
+     "'c_gwSigned_c2ln','type':'function','function':{'name':'f','arguments':'{}'}}]},"
+     "{'role':'tool','tool_call_id':'c_gwSigned_c2ln','content':''}]}",
      "{'model':'up','messages':[{'role':'user','content':'a'},{'role':'assistant','tool_plan':"
      "'I \\u0077ill.','tool_calls':[{'id':'c','type':'function','function':{'name':'f',"
      "'arguments':'{}'}}]},{'role':'tool','tool_call_id':'c','content':'{}'}]} | dropped: "
