@@ -120,6 +120,8 @@ struct conf_gateway {
     struct slice ca_file;                       /* the system's trust store */
     struct conf_secret ca;                      /* its blob; set where a provider needs it */
     const struct conf_model *default_model_ref; /* NULL: none */
+    struct slice relay_provider;
+    const struct conf_provider *relay_provider_ref; /* NULL: none */
 };
 
 struct conf_admin {

@@ -56,6 +56,7 @@ static void check_section(struct build *b, const struct conf_map *names, const s
     switch (s->kind) {
     case CONF_SECTION_GATEWAY:
         want(b, names, CONF_SECTION_MODEL, b->conf->gateway.default_model, s, "default_model");
+        want(b, names, CONF_SECTION_PROVIDER, b->conf->gateway.relay_provider, s, "relay_provider");
         break;
     case CONF_SECTION_CREDENTIAL:
         want(b, names, CONF_SECTION_PROVIDER, ((struct raw_credential *)s->raw)->provider, s,

@@ -77,6 +77,10 @@ static const struct conf_row rows[] = {
         .doc = "Callers may name `provider/model` without a `[model:...]` section."),
     ROW("default_model", CONF_NAME, AT(struct conf_gateway, default_model), .example = "smart",
         .doc = "Serves requests that name no model."),
+    ROW("relay_provider", CONF_NAME, AT(struct conf_gateway, relay_provider), .example = "openai",
+        .doc = "Serves relayed requests that need no model and name none (moderations, images), "
+               "where the caller sends no `x-gw-provider`. None: the provider of `default_model`, "
+               "else the only one that offers the operation."),
     ROW("trusted_proxies", CONF_CIDRS, AT(struct conf_gateway, trusted_proxies),
         .example = "10.0.0.0/8",
         .doc = "Networks whose `X-Forwarded-For` counts: the rightmost address outside them is the "

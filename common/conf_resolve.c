@@ -648,6 +648,17 @@ static void resolve_models(struct build *b)
         check_fallback_cycles(b);
 }
 
+static void resolve_relay_provider(struct build *b)
+{
+    struct conf_gateway *g = &b->conf->gateway;
+    if (!g->relay_provider.n)
+        return;
+    g->relay_provider_ref = conf_provider_find(b->conf, g->relay_provider);
+    if (!g->relay_provider_ref)
+        build_error(b, build_entry(b, build_singleton(b, CONF_SECTION_GATEWAY), "relay_provider"),
+                    "there is no [provider:%.*s]", SLICE_FMT(g->relay_provider));
+}
+
 static void resolve_default_models(struct build *b)
 {
     struct conf *c = b->conf;
@@ -749,6 +760,7 @@ void conf_resolve(struct build *b)
     resolve_gateway(b);
     if (!resolve_providers(b) || !resolve_credentials(b))
         return;
+    resolve_relay_provider(b);
     resolve_models(b);
     resolve_default_models(b);
     resolve_teams(b);

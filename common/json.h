@@ -185,6 +185,8 @@ GW_MUSTUSE int json_str(const struct json_doc *d, uint32_t v, char *scratch, siz
                         struct slice *out);
 /* Bytes of the decoded string (a lone surrogate counts 3); 0 if v is none. */
 size_t json_str_bytes(const struct json_doc *d, uint32_t v);
+/* Code points of the decoded string (a lone surrogate counts 1); 0 if v is none. */
+size_t json_str_chars(const struct json_doc *d, uint32_t v);
 
 /* The number if it is exactly an integer that fits: 7, -0, 1.0 and 1e3 are, 1.5, 1e400 and 2^63
  * are not. 0 or -1. */

@@ -183,6 +183,27 @@ size_t json_str_bytes(const struct json_doc *d, uint32_t v)
     return n;
 }
 
+static size_t lead_bytes(struct slice s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++)
+        n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+    return n;
+}
+
+size_t json_str_chars(const struct json_doc *d, uint32_t v)
+{
+    struct slice rest;
+    if (json_str_plain(d, v, &rest))
+        return lead_bytes(rest);
+    rest = encoded(d, v);
+    struct piece piece;
+    size_t n = 0;
+    while (next_piece(&rest, &piece))
+        n += lead_bytes(piece.bytes);
+    return n;
+}
+
 /* A number taken apart: its digits without leading and trailing zeros, times a power of ten. */
 struct decimal {
     bool negative;

@@ -31,14 +31,17 @@ enum ledger_state {
 /* "?" for a number that isn't one. */
 const char *ledger_state_name(unsigned state);
 
-/* Kinds of usage, in tokens. `input` includes neither cached nor cache_write tokens; `output`
- * includes reasoning, which is also given by itself. */
+/* Kinds of usage: tokens, and at the end units. `input` includes neither cached nor cache_write
+ * tokens; `output` includes reasoning, which is also given by itself. `units` are what the model is
+ * billed by beside or instead of tokens; a model has one kind of them: characters spoken, seconds
+ * heard (begun ones included), images made. */
 #define LEDGER_USAGES(X)                                                                           \
     X(LEDGER_INPUT, "input")                                                                       \
     X(LEDGER_CACHED, "cached")                                                                     \
     X(LEDGER_CACHE_WRITE, "cache_write")                                                           \
     X(LEDGER_OUTPUT, "output")                                                                     \
-    X(LEDGER_REASONING, "reasoning")
+    X(LEDGER_REASONING, "reasoning")                                                               \
+    X(LEDGER_UNITS, "units")
 
 enum ledger_usage {
 #define X(name, text) name,
@@ -48,6 +51,10 @@ enum ledger_usage {
     LEDGER_USAGE_MAX = 8
 };
 const char *ledger_usage_name(unsigned usage);
+static inline bool ledger_usage_is_tokens(unsigned usage)
+{
+    return usage != LEDGER_UNITS;
+}
 
 enum ledger_flags {
     LEDGER_F_OVERRUN = 1 << 0,      /* the provider billed more than was reserved */

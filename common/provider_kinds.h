@@ -17,6 +17,7 @@ enum dialect_id {
     DIALECT_GEMINI,
     DIALECT_BEDROCK, /* Converse */
     DIALECT_COHERE,
+    DIALECT_OPENAI_RELAY, /* what is only relayed: moderations, audio, images */
     DIALECT_N_IDS,
 };
 
@@ -70,6 +71,13 @@ enum provider_op {
     PROVIDER_OP_COHERE_EMBED,
     PROVIDER_OP_RERANK,
     PROVIDER_OP_MODELS,
+    PROVIDER_OP_MODERATIONS,
+    PROVIDER_OP_SPEECH,
+    PROVIDER_OP_TRANSCRIPTIONS,
+    PROVIDER_OP_TRANSLATIONS,
+    PROVIDER_OP_IMAGES,
+    PROVIDER_OP_IMAGE_EDITS,
+    PROVIDER_OP_IMAGE_VARIATIONS,
     PROVIDER_N_OPS,
 };
 
@@ -89,9 +97,10 @@ struct provider_kind {
     enum provider_auth auth;
     uint32_t quirks;
     /* Of the operations, behind the path of base_url; NULL: not offered. {model} stands for the
-     * upstream model, percent-encoded, {api_version}, {project} and {location} for the provider's
-     * settings: without one the operation isn't offered. {parent} is
-     * /projects/{project}/locations/{location}, or nothing without a project. */
+     * upstream model and {object} for the id in the caller's path, both percent-encoded,
+     * {api_version}, {project} and {location} for the provider's settings: without one the
+     * operation isn't offered. {parent} is /projects/{project}/locations/{location}, or nothing
+     * without a project. */
     const char *paths[PROVIDER_N_OPS];
     /* The first that a name fits says what its model offers. Ends with a row without a pattern;
      * NULL: every model offers every operation. */

@@ -49,7 +49,8 @@ static void put_usage(struct json_writer *w, const int64_t usage[LEDGER_USAGE_MA
 {
     char name[32];
     for (unsigned u = 0; u < LEDGER_USAGE_COUNT; u++) {
-        snprintf(name, sizeof(name), "%s_tokens", ledger_usage_name(u));
+        snprintf(name, sizeof(name), "%s%s", ledger_usage_name(u),
+                 ledger_usage_is_tokens(u) ? "_tokens" : "");
         jw_key(w, slice_str(name));
         jw_i64(w, usage[u]);
     }

@@ -6,9 +6,19 @@
 const char *dialect_op_name(enum dialect_op op)
 {
     static const char *const names[] = {
-        [DIALECT_CHAT] = "chat.completions", [DIALECT_COMPLETIONS] = "completions",
-        [DIALECT_EMBEDDINGS] = "embeddings", [DIALECT_EMBED_CONTENT] = "embeddings",
-        [DIALECT_RERANK] = "rerank",         [DIALECT_COUNT_TOKENS] = "count_tokens",
+        [DIALECT_CHAT] = "chat.completions",
+        [DIALECT_COMPLETIONS] = "completions",
+        [DIALECT_EMBEDDINGS] = "embeddings",
+        [DIALECT_EMBED_CONTENT] = "embeddings",
+        [DIALECT_RERANK] = "rerank",
+        [DIALECT_COUNT_TOKENS] = "count_tokens",
+        [DIALECT_MODERATIONS] = "moderations",
+        [DIALECT_SPEECH] = "audio.speech",
+        [DIALECT_TRANSCRIPTIONS] = "audio.transcriptions",
+        [DIALECT_TRANSLATIONS] = "audio.translations",
+        [DIALECT_IMAGES] = "images.generations",
+        [DIALECT_IMAGE_EDITS] = "images.edits",
+        [DIALECT_IMAGE_VARIATIONS] = "images.variations",
     };
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "unknown";
 }

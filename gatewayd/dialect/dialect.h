@@ -24,6 +24,15 @@ enum dialect_op {
     DIALECT_EMBED_CONTENT, /* of one input (Gemini); is translated as DIALECT_EMBEDDINGS */
     DIALECT_RERANK,
     DIALECT_COUNT_TOKENS,
+    /* of DIALECT_OPENAI_RELAY: relay.h */
+    DIALECT_MODERATIONS,
+    DIALECT_SPEECH,
+    DIALECT_TRANSCRIPTIONS,
+    DIALECT_TRANSLATIONS,
+    DIALECT_IMAGES,
+    DIALECT_IMAGE_EDITS,
+    DIALECT_IMAGE_VARIATIONS,
+    DIALECT_N_OPS,
 };
 const char *dialect_op_name(enum dialect_op op);
 
@@ -71,6 +80,8 @@ struct dialect_request {
     uint32_t tools;
     uint32_t prompts; /* completions, embeddings: inputs in the list; 1 for a single one */
     uint32_t images, audios, files; /* content parts that aren't text */
+    uint64_t characters;            /* of text to be spoken */
+    uint64_t media_bytes;           /* of files to be listened to */
     bool hosted_tools;              /* a tool that the provider runs, or input that it keeps
                                      * (previous_response_id): the tokens can't be bounded */
     bool keeps; /* a provider of this dialect keeps the answer as an object (store) */
@@ -84,9 +95,10 @@ struct dialect_request {
     struct dialect_span model_value;
     /* With which the member `model` can be taken out: its name, its value and a comma. */
     struct dialect_span model_member;
-    struct dialect_span version_value;  /* Anthropic's anthropic_version */
-    uint32_t n_more_models; /* other places that name it (Gemini's batches) */
+    struct dialect_span version_value; /* Anthropic's anthropic_version */
+    uint32_t n_more_models;            /* other places that name it (Gemini's batches) */
     struct dialect_span more_models[DIALECT_MORE_MODELS];
+    struct slice form_boundary; /* n = 0: the body is no form; borrowed from the content type */
     struct dialect_span stream_options; /* the value: an object or null */
     bool stream_options_empty;
     struct dialect_span include_usage_value;
@@ -143,6 +155,7 @@ struct dialect_usage {
     int64_t audio_input_tokens, audio_output_tokens;
     int64_t output_tokens; /* reasoning included */
     int64_t reasoning_tokens;
+    int64_t units;        /* what the model is billed by beside tokens: common/ledger.h */
     int64_t total_tokens; /* as said by the provider; -1: not said */
 };
 /* Counts beyond this can't be true and are odd. */
@@ -274,7 +287,7 @@ struct dialect {
     int (*write_stream_error)(struct buf *out, const struct dialect_error *e);
 };
 
-extern const struct dialect dialect_openai, dialect_openai_responses, dialect_anthropic,
-    dialect_gemini, dialect_bedrock, dialect_cohere;
+extern const struct dialect dialect_openai, dialect_openai_relay, dialect_openai_responses,
+    dialect_anthropic, dialect_gemini, dialect_bedrock, dialect_cohere;
 
 #endif

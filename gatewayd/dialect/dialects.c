@@ -23,6 +23,7 @@ static const struct {
                          .chat = &codec_bedrock,
                          .embeddings = &codec_bedrock_embed},
     [DIALECT_COHERE] = {.native = &dialect_cohere, .chat = &codec_cohere},
+    [DIALECT_OPENAI_RELAY] = {.native = &dialect_openai_relay},
 };
 
 static const struct {
@@ -53,6 +54,13 @@ static const struct {
     [PROVIDER_OP_COHERE_CHAT] = {DIALECT_COHERE, DIALECT_CHAT, EITHER},
     [PROVIDER_OP_COHERE_EMBED] = {DIALECT_COHERE, DIALECT_EMBEDDINGS, WHOLE},
     [PROVIDER_OP_RERANK] = {DIALECT_COHERE, DIALECT_RERANK, WHOLE},
+    [PROVIDER_OP_MODERATIONS] = {DIALECT_OPENAI_RELAY, DIALECT_MODERATIONS, WHOLE},
+    [PROVIDER_OP_SPEECH] = {DIALECT_OPENAI_RELAY, DIALECT_SPEECH, EITHER},
+    [PROVIDER_OP_TRANSCRIPTIONS] = {DIALECT_OPENAI_RELAY, DIALECT_TRANSCRIPTIONS, EITHER},
+    [PROVIDER_OP_TRANSLATIONS] = {DIALECT_OPENAI_RELAY, DIALECT_TRANSLATIONS, WHOLE},
+    [PROVIDER_OP_IMAGES] = {DIALECT_OPENAI_RELAY, DIALECT_IMAGES, EITHER},
+    [PROVIDER_OP_IMAGE_EDITS] = {DIALECT_OPENAI_RELAY, DIALECT_IMAGE_EDITS, EITHER},
+    [PROVIDER_OP_IMAGE_VARIATIONS] = {DIALECT_OPENAI_RELAY, DIALECT_IMAGE_VARIATIONS, WHOLE},
 };
 
 const struct dialect *dialects_native(enum dialect_id id)
@@ -94,6 +102,11 @@ const struct codec *dialects_codec_of_op(enum provider_op op)
 bool dialects_is_native(enum provider_op p, enum dialect_id id, enum dialect_op op)
 {
     return ops[p].dialect == id && ops[p].op == op;
+}
+
+enum dialect_op dialects_operation(enum provider_op op)
+{
+    return ops[op].op;
 }
 
 static bool is_op(enum provider_op p, enum dialect_op op, bool stream)

@@ -24,6 +24,8 @@ enum dialect_envelope dialects_envelope(enum provider_op op);
 const struct codec *dialects_codec_of_op(enum provider_op op);
 /* Whether an operation is `op` in dialect id, so that nothing is translated. */
 bool dialects_is_native(enum provider_op p, enum dialect_id id, enum dialect_op op);
+/* What it does. */
+enum dialect_op dialects_operation(enum provider_op op);
 /* The operation that is `op` in dialect id; PROVIDER_N_OPS: it has none. */
 enum provider_op dialects_op(enum dialect_id id, enum dialect_op op, bool stream);
 /* The operation of a provider by which a request that came in dialect `id` is answered: that of the

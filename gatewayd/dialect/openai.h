@@ -19,6 +19,10 @@ int openai_read_request(struct json_doc *d, struct slice body, enum dialect_op o
 int openai_responses_read_native(struct json_doc *d, struct slice body, enum dialect_op op,
                                  struct slice default_model, struct dialect_request *out,
                                  struct dialect_refusal *why);
+/* The same of what is relayed, where it comes as JSON. */
+int openai_relay_read_request(struct json_doc *d, struct slice body, enum dialect_op op,
+                              struct slice default_model, struct dialect_request *out,
+                              struct dialect_refusal *why);
 int openai_rewrite_request(const struct dialect_request *req, const struct dialect_rewrite *how,
                            struct splices *out, bool *injected);
 int openai_read_response(struct json_doc *d, struct slice body, enum dialect_op op,

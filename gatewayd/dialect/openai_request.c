@@ -6,13 +6,19 @@
  * absent for the optional ones, as it does upstream.
  */
 #include "gatewayd/dialect/openai.h"
+#include "gatewayd/dialect/relay.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
+struct member;
+
 struct reader {
     const struct json_doc *d;
-    unsigned in; /* IN_*: which API's members are read */
+    unsigned in;                /* IN_*: which API's members are read */
+    const struct member *table; /* the rows among which they are */
+    size_t n_table;
+    bool model_optional;
     struct dialect_request *out;
     struct dialect_refusal *why;
 };
@@ -331,6 +337,47 @@ static int read_background(struct reader *r, const char *param, uint32_t v)
     return 0;
 }
 
+/* What is spoken is billed by the character: code points, whatever their number of bytes. */
+static int read_spoken(struct reader *r, const char *param, uint32_t v)
+{
+    if (json_type(r->d, v) != JSON_STRING)
+        return wrong_type(r, param, v, "a string");
+    r->out->characters = json_str_chars(r->d, v);
+    add_prompt_bytes(r, v);
+    return 0;
+}
+
+static int read_stream_format(struct reader *r, const char *param, uint32_t v)
+{
+    if (!json_is_null(r->d, v) && json_type(r->d, v) != JSON_STRING)
+        return wrong_type(r, param, v, "a string");
+    r->out->stream = json_str_eq_lit(r->d, v, "sse");
+    return 0;
+}
+
+static int read_prompt_text(struct reader *r, const char *param, uint32_t v)
+{
+    if (json_type(r->d, v) != JSON_STRING)
+        return wrong_type(r, param, v, "a string");
+    add_prompt_bytes(r, v);
+    return 0;
+}
+
+static int read_images(struct reader *r, const char *param, uint32_t v)
+{
+    if (json_type(r->d, v) != JSON_ARRAY)
+        return wrong_type(r, param, v, "an array");
+    r->out->images += json_count(r->d, v);
+    return 0;
+}
+
+static int read_mask(struct reader *r, const char *param, uint32_t v)
+{
+    (void)param;
+    r->out->images += !json_is_null(r->d, v);
+    return 0;
+}
+
 enum {
     IN_CHAT = 1 << DIALECT_CHAT,
     IN_COMPLETIONS = 1 << DIALECT_COMPLETIONS,
@@ -383,10 +430,34 @@ static const struct member members[] = {
     MEMBER("background", IN_RESPONSES, 0, read_background),
 };
 
-static int find_member(const struct json_doc *d, uint32_t key, unsigned in)
+/* Of what is relayed. */
+enum {
+    IN_MODERATIONS = 1 << 0,
+    IN_SPEECH = 1 << 1,
+    IN_IMAGES = 1 << 2,
+    IN_IMAGE_EDITS = 1 << 3,
+    IN_ANY_IMAGES = IN_IMAGES | IN_IMAGE_EDITS,
+    IN_RELAYED = IN_MODERATIONS | IN_SPEECH | IN_ANY_IMAGES,
+};
+
+static const struct member relayed[] = {
+    [MODEL] = MEMBER("model", IN_RELAYED, 0, read_model),
+    MEMBER("input", IN_MODERATIONS, IN_MODERATIONS, read_prompts),
+    MEMBER("input", IN_SPEECH, IN_SPEECH, read_spoken),
+    MEMBER("instructions", IN_SPEECH, 0, read_prompt_part),
+    MEMBER("stream_format", IN_SPEECH, 0, read_stream_format),
+    MEMBER("prompt", IN_ANY_IMAGES, IN_ANY_IMAGES, read_prompt_text),
+    MEMBER("images", IN_IMAGE_EDITS, 0, read_images),
+    MEMBER("mask", IN_IMAGE_EDITS, 0, read_mask),
+    MEMBER("n", IN_ANY_IMAGES, 0, read_n),
+    MEMBER("stream", IN_ANY_IMAGES, 0, read_stream),
+    MEMBER("user", IN_ANY_IMAGES, 0, read_user),
+};
+
+static int find_member(const struct reader *r, uint32_t key)
 {
-    for (size_t i = 0; i < ARRAY_LEN(members); i++)
-        if ((members[i].ops & in) && json_str_eq(d, key, members[i].name))
+    for (size_t i = 0; i < r->n_table; i++)
+        if ((r->table[i].ops & r->in) && json_str_eq(r->d, key, r->table[i].name))
             return (int)i;
     return -1;
 }
@@ -395,14 +466,14 @@ static int read_members(struct reader *r, uint32_t *seen)
 {
     json_foreach_member(r->d, JSON_ROOT, k)
     {
-        int i = find_member(r->d, k, r->in);
+        int i = find_member(r, k);
         if (i < 0)
             continue;
-        const char *name = members[i].name.p;
+        const char *name = r->table[i].name.p;
         if (*seen >> i & 1)
             return refuse(r->why, "duplicate_member", name, "'%s' is given more than once.", name);
         *seen |= UINT32_C(1) << i;
-        if (members[i].read(r, name, k + 1) < 0)
+        if (r->table[i].read(r, name, k + 1) < 0)
             return -1;
     }
     return 0;
@@ -410,12 +481,14 @@ static int read_members(struct reader *r, uint32_t *seen)
 
 static int check_required(struct reader *r, uint32_t seen, struct slice default_model)
 {
-    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-        const char *name = members[i].name.p;
-        if ((members[i].required & r->in) && !(seen >> i & 1))
+    for (size_t i = 0; i < r->n_table; i++) {
+        const char *name = r->table[i].name.p;
+        if ((r->table[i].required & r->in) && !(seen >> i & 1))
             return refuse(r->why, "missing_required_parameter", name, "'%s' is required.", name);
     }
     if (seen >> MODEL & 1)
+        return 0;
+    if (default_model.n == 0 && r->model_optional)
         return 0;
     if (default_model.n == 0 || default_model.n > DIALECT_NAME_BYTES)
         return refuse(r->why, "missing_required_parameter", "model", "'model' is required.");
@@ -424,17 +497,17 @@ static int check_required(struct reader *r, uint32_t seen, struct slice default_
     return 0;
 }
 
-static int read_request(struct json_doc *d, struct slice body, enum dialect_op op, unsigned in,
-                        struct slice default_model, struct dialect_request *out,
-                        struct dialect_refusal *why)
+static int read_object(struct reader *r, struct json_doc *d, struct slice body, enum dialect_op op,
+                       struct slice default_model)
 {
-    struct reader r = {.d = d, .in = in, .out = out, .why = why};
+    struct dialect_request *out = r->out;
+    struct dialect_refusal *why = r->why;
     uint32_t seen = 0;
     struct errbuf e;
     memset(out, 0, sizeof *out);
     out->op = op;
     out->max_output_tokens = out->n = out->best_of = -1;
-    out->keeps = in == IN_RESPONSES;
+    out->keeps = r->table == members && r->in == IN_RESPONSES;
     if (json_parse(d, body.p, body.n) < 0) {
         json_parse_error(d, &e);
         return refuse(why, "invalid_json", "", "The request body is not valid JSON: %s.", e.msg);
@@ -443,9 +516,38 @@ static int read_request(struct json_doc *d, struct slice body, enum dialect_op o
         return refuse(why, "invalid_json", "", "The request body must be a JSON object, not %s.",
                       json_type_name(json_type(d, JSON_ROOT)));
     out->root = openai_span(d, JSON_ROOT);
-    if (read_members(&r, &seen) < 0)
+    if (read_members(r, &seen) < 0)
         return -1;
-    return check_required(&r, seen, default_model);
+    return check_required(r, seen, default_model);
+}
+
+static int read_request(struct json_doc *d, struct slice body, enum dialect_op op, unsigned in,
+                        struct slice default_model, struct dialect_request *out,
+                        struct dialect_refusal *why)
+{
+    struct reader r = {
+        .d = d, .in = in, .table = members, .n_table = ARRAY_LEN(members), .out = out, .why = why};
+    return read_object(&r, d, body, op, default_model);
+}
+
+int openai_relay_read_request(struct json_doc *d, struct slice body, enum dialect_op op,
+                              struct slice default_model, struct dialect_request *out,
+                              struct dialect_refusal *why)
+{
+    static const unsigned in[DIALECT_N_OPS] = {
+        [DIALECT_MODERATIONS] = IN_MODERATIONS,
+        [DIALECT_SPEECH] = IN_SPEECH,
+        [DIALECT_IMAGES] = IN_IMAGES,
+        [DIALECT_IMAGE_EDITS] = IN_IMAGE_EDITS,
+    };
+    struct reader r = {.d = d,
+                       .in = in[op],
+                       .table = relayed,
+                       .n_table = ARRAY_LEN(relayed),
+                       .model_optional = relay_of(op)->model != RELAY_MODEL_NEEDED,
+                       .out = out,
+                       .why = why};
+    return read_object(&r, d, body, op, default_model);
 }
 
 int openai_read_request(struct json_doc *d, struct slice body, enum dialect_op op,

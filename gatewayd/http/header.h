@@ -42,6 +42,7 @@
     X(a, CONTENT_TYPE, "content-type")                                                             \
     X(a, X_REQUEST_ID, "x-request-id")                                                             \
     X(a, AUTHORIZATION, "authorization")                                                           \
+    X(a, X_GW_PROVIDER, "x-gw-provider")                                                           \
     X(a, ANTHROPIC_BETA, "anthropic-beta")                                                         \
     X(a, CONTENT_LENGTH, "content-length")                                                         \
     X(a, OPENAI_PROJECT, "openai-project")                                                         \
@@ -58,6 +59,7 @@
     X(a, ANTHROPIC_VERSION, "anthropic-version")                                                   \
     X(a, TRANSFER_ENCODING, "transfer-encoding")                                                   \
     X(a, X_FORWARDED_PROTO, "x-forwarded-proto")                                                   \
+    X(a, CONTENT_DISPOSITION, "content-disposition")                                               \
     X(a, OPENAI_ORGANIZATION, "openai-organization")                                               \
     X(a, PROXY_AUTHORIZATION, "proxy-authorization")                                               \
     X(a, OPENAI_PROCESSING_MS, "openai-processing-ms")                                             \

@@ -119,6 +119,8 @@ static void write_usage(struct json_writer *w, const struct req *r)
     jw_member_i64(w, "output_tokens", u[LEDGER_OUTPUT]);
     if (u[LEDGER_REASONING])
         jw_member_i64(w, "reasoning_tokens", u[LEDGER_REASONING]);
+    if (u[LEDGER_UNITS])
+        jw_member_i64(w, "units", u[LEDGER_UNITS]);
     member_lit(w, "usage_state", slice_str(r->money_state));
 }
 

@@ -12,6 +12,7 @@
 #include "common/check.h"
 #include "common/log.h"
 #include "gatewayd/dialect/provenance.h"
+#include "gatewayd/dialect/relay.h"
 #include "gatewayd/worker/attempt_read.h"
 #include "gatewayd/worker/bound.h"
 #include "gatewayd/worker/objects.h"
@@ -146,11 +147,19 @@ static enum money_err open_slot(struct attempt *a)
     return err;
 }
 
+uint64_t attempt_opaque_tokens(const struct attempt *a)
+{
+    uint64_t n = a->body.data_bytes;
+    return a->cand->op == PROVIDER_OP_SPEECH ? relay_audio_tokens(n) : n;
+}
+
 /* Of a whole answer that was cut all that came counts: text in it can't be told from the rest. */
 /* A provider that has begun a whole answer has generated all of it: what came of a cut one says
  * nothing about what is billed, so that is bounded by what was reserved. */
 static uint64_t output_bytes(const struct attempt *a)
 {
+    if (a->opaque)
+        return attempt_opaque_tokens(a);
     if (!a->is_stream && !a->answer_read)
         return (uint64_t)a->reserved_usage[LEDGER_OUTPUT];
     return a->is_stream ? a->stream.output_bytes : a->answer.output_bytes;
@@ -206,6 +215,8 @@ static void settle(struct attempt *a)
         bound_from_usage(provider_usage(a), o.usage);
     else if (rule == CHARGE_COUNTED)
         bound_counted(a->reserved_usage, output_bytes(a), o.usage);
+    if (rule == CHARGE_COUNTED && provider_usage(a)->units > 0)
+        o.usage[LEDGER_UNITS] = provider_usage(a)->units;
     if (rule == CHARGE_COUNTED)
         o.state = LEDGER_ESTIMATED;
     else if (rule == CHARGE_RESERVATION)

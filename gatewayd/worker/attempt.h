@@ -1,8 +1,8 @@
 /*
  * attempt.h: one try of a request at one target.
  *
- *     CONNECT -> SEND -> HEAD -> WHOLE | STREAM -> ENDED        (TAIL: the answer is through, the
- * connection isn't)
+ *     CONNECT -> SEND -> HEAD -> WHOLE | STREAM | OPAQUE -> ENDED        (TAIL: the answer is
+ * through, the connection isn't)
  *
  * Sends the spliced request, reads the answer, and ends exactly once with an enum attempt_end. A
  * whole answer is held until it is complete; a stream is handed on event by event through the
@@ -19,7 +19,7 @@
 #include "gatewayd/worker/req.h"
 #include "gatewayd/worker/uconn.h"
 
-#define ATTEMPT_STATES(X) X(CONNECT) X(SEND) X(HEAD) X(WHOLE) X(STREAM) X(TAIL) X(ENDED)
+#define ATTEMPT_STATES(X) X(CONNECT) X(SEND) X(HEAD) X(WHOLE) X(STREAM) X(OPAQUE) X(TAIL) X(ENDED)
 enum attempt_state {
 #define X(name) ATTEMPT_##name,
     ATTEMPT_STATES(X)
@@ -76,7 +76,8 @@ struct attempt {
     struct buf in;   /* unparsed head; whole body; unfinished event */
     struct buf held; /* comments in front of the first event with data */
     size_t in_held;
-    bool is_stream;
+    bool is_stream; /* its events are read */
+    bool opaque;    /* nothing of it is read: attempt_opaque.c */
     struct slice
         whole; /* the complete body: in `in`, or in the worker's scratch during the callback */
     struct dialect_response answer;
@@ -127,6 +128,8 @@ void attempt_resume(struct attempt *a);
 /* Puts the object that the answer is on record, once its id is known and before the client gets to
  * see it. */
 void attempt_record_object(struct attempt *a);
+/* The tokens for which the bytes of an opaque answer that have come stand at most. */
+uint64_t attempt_opaque_tokens(const struct attempt *a);
 /* Frees it (after ENDED; the request has taken what it needs). */
 void attempt_release(struct attempt *a);
 

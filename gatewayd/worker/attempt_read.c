@@ -9,7 +9,9 @@
 #include "gatewayd/worker/attempt_read.h"
 
 #include "common/check.h"
+#include "gatewayd/dialect/relay.h"
 #include "gatewayd/http/date.h"
+#include "gatewayd/worker/attempt_opaque.h"
 #include "gatewayd/worker/attempt_stream.h"
 
 #include <stdlib.h>
@@ -58,6 +60,13 @@ static void keep_head(struct attempt *a, size_t head_len)
         a->upstream_request_id = id;
 }
 
+/* A page is what a proxy in between says, never an answer. */
+static bool may_be_opaque(const struct attempt *a, struct slice type)
+{
+    const struct relay *relay = a->req->relay;
+    return relay && relay->opaque && !media_is(type, SLICE_LIT("text/html"));
+}
+
 /* Which way the body goes; false when the answer is not one to this request. */
 static bool choose_way(struct attempt *a)
 {
@@ -77,14 +86,18 @@ static bool choose_way(struct attempt *a)
         return true;
     }
     a->is_stream = media_is(type, slice_str(a->dialect->content_type_stream));
-    if ((a->is_stream && !a->req->ask.stream) ||
-        (!a->is_stream && !media_is(type, SLICE_LIT("application/json")))) {
+    bool json = media_is(type, SLICE_LIT("application/json"));
+    a->opaque = !a->is_stream && !json && may_be_opaque(a, type);
+    if ((a->is_stream && !a->req->ask.stream) || (!a->is_stream && !json && !a->opaque)) {
         attempt_finish(a, END_MALFORMED, "unexpected content-type");
         return false;
     }
     a->answer_began = true;
     money_progress(&a->w->owner, &a->ticket, MONEY_SENT_ANSWER, NULL, 0);
-    attempt_set_state(a, a->is_stream ? ATTEMPT_STREAM : ATTEMPT_WHOLE);
+    if (a->opaque)
+        attempt_set_state(a, ATTEMPT_OPAQUE);
+    else
+        attempt_set_state(a, a->is_stream ? ATTEMPT_STREAM : ATTEMPT_WHOLE);
     return true;
 }
 
@@ -121,7 +134,7 @@ static size_t feed_head(struct attempt *a, const char *p, size_t n)
     else {
         a->first_byte_us = a->last_read_us;
         worker_cancel(a->w, &a->timer);
-        if (a->req->ask.stream)
+        if (a->req->ask.stream || a->opaque)
             arm_idle(a);
     }
     return body_at;
@@ -296,6 +309,8 @@ static void feed_body(struct attempt *a, char *p, size_t n)
         feed_whole(a, p, n);
     else if (a->state == ATTEMPT_STREAM)
         attempt_stream_feed(a, p, n);
+    else if (a->state == ATTEMPT_OPAQUE)
+        attempt_opaque_feed(a, p, n);
 }
 
 static void feed_waiting_head(struct attempt *a, char *p, size_t n)
@@ -356,6 +371,8 @@ static void connection_ended(struct attempt *a, enum io_status st)
                        st == IO_EOF ? "closed" : reason);
     else if (st == IO_EOF && http_body_eof(&a->body) == HTTP_BODY_END && a->state == ATTEMPT_WHOLE)
         whole_complete(a, buf_slice(&a->in));
+    else if (st == IO_EOF && a->state == ATTEMPT_OPAQUE && http_body_eof(&a->body) == HTTP_BODY_END)
+        attempt_opaque_closed(a);
     else if (st == IO_EOF && a->body.done)
         attempt_stream_closed(a);
     else
@@ -388,7 +405,7 @@ static bool read_once(struct attempt *a, bool *full)
         return false;
     }
     a->last_read_us = clock_mono_us();
-    if (a->state == ATTEMPT_WHOLE && a->req->ask.stream)
+    if ((a->state == ATTEMPT_WHOLE && a->req->ask.stream) || a->state == ATTEMPT_OPAQUE)
         arm_idle(a);
     *full = n == room;
     if (direct)

@@ -217,7 +217,7 @@ static void note_progress(struct attempt *a)
     money_progress(&a->w->owner, &a->ticket, MONEY_SENT_ANSWER, usage, 0);
 }
 
-static void pause_if_slow(struct attempt *a)
+void attempt_pause_if_slow(struct attempt *a)
 {
     struct conn *c = a->req->conn;
     size_t pending = c ? conn_pending(c) : 0;
@@ -299,7 +299,7 @@ static void stream_out(struct attempt *a, struct outgoing *o)
     else if (!ok)
         a->counting = true; /* attempt_on_readable goes on with attempt_cancel */
     else
-        pause_if_slow(a);
+        attempt_pause_if_slow(a);
 }
 
 /* The body is through and these bytes lack the blank line that ends an event. They are taken for

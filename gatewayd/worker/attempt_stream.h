@@ -13,5 +13,7 @@ void attempt_stream_begin(struct attempt *a);
 void attempt_stream_feed(struct attempt *a, char *p, size_t n);
 /* The body ended with the connection, as its framing allows. */
 void attempt_stream_closed(struct attempt *a);
+/* Stops reading while the client lags behind. */
+void attempt_pause_if_slow(struct attempt *a);
 
 #endif

@@ -156,15 +156,18 @@ bool auth_lists(struct req *r, struct slice model)
     return false;
 }
 
-static bool key_allows(struct req *r, struct slice model)
+static bool key_has_no_list(const struct req *r)
 {
     if (!r->who.known)
         return true; /* auth = open */
-    if (r->who.conf_key && r->who.conf_key->models.n == 0)
-        return true;
-    if (r->who.stored && r->who.stored->all_models)
-        return true;
-    return auth_lists(r, model);
+    if (r->who.conf_key)
+        return r->who.conf_key->models.n == 0;
+    return r->who.stored && r->who.stored->all_models;
+}
+
+static bool key_allows(struct req *r, struct slice model)
+{
+    return key_has_no_list(r) || auth_lists(r, model);
 }
 
 static bool team_allows(const struct req *r, struct slice model)
@@ -181,4 +184,9 @@ static bool team_allows(const struct req *r, struct slice model)
 bool auth_may_use(struct req *r, struct slice model)
 {
     return key_allows(r, model) && team_allows(r, model);
+}
+
+bool auth_is_unrestricted(const struct req *r)
+{
+    return key_has_no_list(r) && (!r->who.conf_team || r->who.conf_team->n_models == 0);
 }

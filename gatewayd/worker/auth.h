@@ -20,6 +20,8 @@ struct auth_refusal {
 GW_MUSTUSE int auth_check(struct req *r, struct auth_refusal *why);
 /* Whether this key (and its team) may use a name: a [model:...] or `provider/model`. */
 bool auth_may_use(struct req *r, struct slice model);
+/* Whether neither the key nor its team has a list of models. */
+bool auth_is_unrestricted(const struct req *r);
 /* Whether the key's own list names `provider/model`, which allows it without [gateway] direct. */
 bool auth_lists(struct req *r, struct slice model);
 

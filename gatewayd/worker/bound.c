@@ -14,6 +14,10 @@ enum {
     TOKENS_PER_IMAGE = 50000,
     TOKENS_PER_AUDIO = 100000,
     TOKENS_PER_FILE = 200000,
+    /* Audio to be transcribed: no speech codec goes below 6 kbit/s (Opus, RFC 6716 section 2.1.1),
+     * and none of the models makes more than 32 tokens of a second. */
+    BYTES_PER_SECOND = 500,
+    TOKENS_PER_SECOND = 32,
     /* Where the caller sets no cap and no catalogue knows the model's. */
     OUTPUT_DEFAULT = 16384,
 };
@@ -23,12 +27,17 @@ static int64_t at_most(__int128 v)
     return v > USAGE_MAX_TOKENS ? USAGE_MAX_TOKENS : (int64_t)v;
 }
 
+static __int128 seconds_bound(const struct dialect_request *a)
+{
+    return ((__int128)a->media_bytes + BYTES_PER_SECOND - 1) / BYTES_PER_SECOND;
+}
+
 static __int128 input_bound(const struct dialect_request *a)
 {
     return (__int128)a->prompt_bytes + TOKENS_PER_REQUEST +
            (__int128)a->messages * TOKENS_PER_MESSAGE + (__int128)a->tools * TOKENS_PER_TOOL +
            (__int128)a->images * TOKENS_PER_IMAGE + (__int128)a->audios * TOKENS_PER_AUDIO +
-           (__int128)a->files * TOKENS_PER_FILE;
+           (__int128)a->files * TOKENS_PER_FILE + seconds_bound(a) * TOKENS_PER_SECOND;
 }
 
 static __int128 output_bound(const struct dialect_request *a)
@@ -51,11 +60,30 @@ int64_t bound_estimate_input(const struct dialect_request *a)
                    (__int128)a->images * OF_IMAGE + ((__int128)a->audios + a->files) * OF_MEDIA);
 }
 
+/* What is billed beside tokens: common/ledger.h. */
+static __int128 units_bound(const struct dialect_request *a)
+{
+    switch (a->op) {
+    case DIALECT_SPEECH:
+        return a->characters;
+    case DIALECT_TRANSCRIPTIONS:
+    case DIALECT_TRANSLATIONS:
+        return seconds_bound(a);
+    case DIALECT_IMAGES:
+    case DIALECT_IMAGE_EDITS:
+    case DIALECT_IMAGE_VARIATIONS:
+        return GW_MAX(a->n, (int64_t)1);
+    default:
+        return 0;
+    }
+}
+
 void bound_reserve(const struct dialect_request *a, int64_t usage[LEDGER_USAGE_MAX])
 {
     memset(usage, 0, LEDGER_USAGE_MAX * sizeof usage[0]);
-    if (a->op == DIALECT_COUNT_TOKENS)
+    if (a->op == DIALECT_COUNT_TOKENS || a->op == DIALECT_MODERATIONS)
         return; /* no provider bills it */
+    usage[LEDGER_UNITS] = at_most(units_bound(a));
     usage[LEDGER_INPUT] = at_most(input_bound(a));
     usage[LEDGER_OUTPUT] = at_most(output_bound(a));
 }
@@ -70,6 +98,7 @@ void bound_from_usage(const struct dialect_usage *u, int64_t usage[LEDGER_USAGE_
     usage[LEDGER_CACHE_WRITE] = written;
     usage[LEDGER_OUTPUT] = u->output_tokens;
     usage[LEDGER_REASONING] = u->reasoning_tokens;
+    usage[LEDGER_UNITS] = u->units;
 }
 
 void bound_counted(const int64_t reserved[LEDGER_USAGE_MAX], uint64_t output_bytes,
@@ -77,5 +106,6 @@ void bound_counted(const int64_t reserved[LEDGER_USAGE_MAX], uint64_t output_byt
 {
     memset(usage, 0, LEDGER_USAGE_MAX * sizeof usage[0]);
     usage[LEDGER_INPUT] = reserved[LEDGER_INPUT];
+    usage[LEDGER_UNITS] = reserved[LEDGER_UNITS];
     usage[LEDGER_OUTPUT] = (int64_t)GW_MIN(output_bytes, (uint64_t)reserved[LEDGER_OUTPUT]);
 }

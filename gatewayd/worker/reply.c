@@ -107,8 +107,10 @@ static void write_gateway_fields(struct headwriter *h, const struct req *r)
         const struct conf_target *t = r->current->target;
         headwriter_lit(h, "x-gw-target: ");
         headwriter_put(h, t->provider->name);
-        headwriter_lit(h, "/");
-        headwriter_put(h, t->upstream_model);
+        if (t->upstream_model.n) {
+            headwriter_lit(h, "/");
+            headwriter_put(h, t->upstream_model);
+        }
         headwriter_lit(h, "\r\n");
     }
     headwriter_field_u64(h, "x-gw-attempts", r->n_attempts);
@@ -201,9 +203,9 @@ static void write_status_fields(struct headwriter *h, const struct req *r)
     if (r->status == 401)
         headwriter_lit(h, "www-authenticate: Bearer\r\n"); /* RFC 9110 section 15.5.2 */
     if (r->status == 405 && r->route) {
-        headwriter_lit(h, "allow: ");
-        headwriter_put(h, slice_str(http_method_name(r->route->method)));
-        headwriter_lit(h, "\r\n");
+        char methods[ROUTE_METHODS_BYTES];
+        route_methods(r->path, methods);
+        headwriter_field_lit(h, "allow", slice_str(methods));
     }
 }
 
@@ -303,8 +305,8 @@ bool reply_preflight(struct req *r)
         !http_fields_count(f, HTTP_H_ACCESS_CONTROL_REQUEST_METHOD) || !origin_allowed(r, &origin))
         return false;
     headwriter_init(&h, extra, sizeof extra);
-    headwriter_lit(
-        &h, "access-control-allow-methods: GET, POST, OPTIONS\r\naccess-control-max-age: 7200\r\n");
+    headwriter_lit(&h, "access-control-allow-methods: GET, POST, DELETE, OPTIONS\r\n"
+                       "access-control-max-age: 7200\r\n");
     if (want.n && want.n <= 1024)
         headwriter_field_lit(&h, "access-control-allow-headers", want);
     reply_body(r, 204, slice_of(NULL, 0), slice_of(extra, (size_t)(h.at - extra)));

@@ -8,6 +8,7 @@
 
 #include "common/check.h"
 #include "common/log.h"
+#include "gatewayd/dialect/relay.h"
 #include "gatewayd/http/path.h"
 #include "gatewayd/worker/accesslog.h"
 #include "gatewayd/worker/attempt.h"
@@ -164,6 +165,13 @@ static void find_client(struct req *r)
         cidr_client_address(&r->snap->trusted_proxies, &r->conn->peer, xff, n, &r->client);
 }
 
+static void wrong_method(struct req *r)
+{
+    char methods[ROUTE_METHODS_BYTES];
+    route_methods(r->path, methods);
+    req_fail(r, 405, "method_not_allowed", "this path takes %s only", methods);
+}
+
 static enum req_step step_head(struct req *r)
 {
     find_client(r);
@@ -181,11 +189,15 @@ static enum req_step step_head(struct req *r)
         break;
     case ROUTE_NO_METHOD:
         r->dialect = dialects_native(r->route->dialect);
-        req_fail(r, 405, "method_not_allowed", "this path takes %s only",
-                 http_method_name(r->route->method));
+        wrong_method(r);
         break;
     case ROUTE_FOUND:
         r->dialect = dialects_native(r->route->dialect);
+        r->relay = relay_of(r->route->op);
+        if (r->relay && r->relay->object) {
+            r->path_object = r->path_model;
+            r->path_model = slice_of(NULL, 0);
+        }
         req_set_state(r, REQ_AUTH);
         break;
     }
@@ -530,7 +542,7 @@ static void client_gone(struct req *r)
     if (!a) {
         r->reason = "client gone before a provider was asked";
         req_set_state(r, REQ_SETTLE);
-    } else if (r->ask.stream || !a->sent) {
+    } else if (r->ask.stream || r->streamed || !a->sent) {
         attempt_cancel(a);
         return;
     } else {
@@ -558,7 +570,8 @@ static void probe_client(struct req *r)
     struct iovec iov = {(void *)interim, sizeof interim - 1};
     if (r->streamed && r->attempt && r->attempt->sse.passing)
         return; /* inside an event: its next bytes will do */
-    if (r->streamed && (r->dialect->framing != CODEC_SSE || r->as_array))
+    bool opaque = r->attempt && r->attempt->opaque;
+    if (r->streamed && (r->dialect->framing != CODEC_SSE || r->as_array || opaque))
         return; /* has nothing that may stand between events */
     if (r->streamed)
         req_answer_stream(r, SLICE_LIT(":\n\n"));
@@ -568,7 +581,7 @@ static void probe_client(struct req *r)
 
 void req_on_client_eof(struct req *r)
 {
-    if (r->ask.stream)
+    if (r->ask.stream || r->streamed)
         probe_client(r);
     else if (r->attempt)
         worker_arm(r->w, &r->timer,

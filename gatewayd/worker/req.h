@@ -92,8 +92,10 @@ struct req {
     struct slice path;        /* normalised, in the arena */
     const struct route *route;
     const struct dialect *dialect; /* in which the caller is answered */
+    const struct relay *relay;     /* NULL: the operation isn't one that is only relayed */
     struct slice path_model;
-    bool as_array; /* a stream as one JSON array (Gemini without alt=sse) */
+    struct slice path_object; /* the id that the path of a relayed operation carries */
+    bool as_array;            /* a stream as one JSON array (Gemini without alt=sse) */
     struct net_addr client;
     bool http10;
     bool running, run_again; /* req_run is on the stack; it was called again meanwhile */
@@ -114,7 +116,7 @@ struct req {
     struct buf edited; /* the body after default.X, set.X and drop; else empty */
     size_t edited_held;
     const struct conf_model *model;
-    bool direct; /* `provider/model`, without a [model:...] */
+    bool direct; /* without a [model:...]: `provider/model`, or a provider without a model */
     struct candidate *candidates;
     uint32_t n_candidates;
     int64_t deadline_us;
@@ -142,6 +144,7 @@ struct req {
     bool answer_complete; /* all of it has been handed to the connection */
     bool client_gone;
     bool streamed;
+    bool by_length;        /* what is streamed has a Content-Length: no chunks */
     bool inside_event;     /* what the client has of the stream ends in the middle of an event */
     bool error_passed_on;  /* the provider's own error event has gone to the client */
     struct buf last_event; /* what a stream that can't go on ends with */

@@ -22,7 +22,8 @@ enum {
 };
 
 /* Of the provider's answer, what the client may see. Everything else stays here. */
-static const enum http_header_id passed_back[] = {HTTP_H_OPENAI_PROCESSING_MS};
+static const enum http_header_id passed_back[] = {HTTP_H_OPENAI_PROCESSING_MS,
+                                                  HTTP_H_CONTENT_DISPOSITION};
 
 static struct slice answer_extra(const struct attempt *a, char *mem, size_t cap)
 {
@@ -116,6 +117,19 @@ static struct slice stream_type(const struct req *r)
     return slice_str(r->dialect->content_type_stream);
 }
 
+/* Where the provider said the length of an opaque answer, the client is told it as well. */
+static void opaque_head(const struct attempt *a, struct reply_head *rh, struct slice fields)
+{
+    struct slice type = http_fields_get(&a->res.fields, HTTP_H_CONTENT_TYPE);
+    rh->content_type = type.n <= CONTENT_TYPE_MAX_BYTES ? type : slice_of(NULL, 0);
+    rh->extra = fields;
+    a->req->by_length = a->res.framing == HTTP_BODY_LENGTH;
+    if (a->req->by_length) {
+        rh->framing = REPLY_LENGTH;
+        rh->length = a->res.content_length;
+    }
+}
+
 static struct slice stream_head(struct req *r, char mem[REPLY_HEAD_BYTES])
 {
     char extra[640];
@@ -128,6 +142,8 @@ static struct slice stream_head(struct req *r, char mem[REPLY_HEAD_BYTES])
         .framing = r->http10 ? REPLY_UNTIL_CLOSE : REPLY_CHUNKED,
         .extra = slice_of(extra, fields.n + no_cache.n),
     };
+    if (r->attempt->opaque)
+        opaque_head(r->attempt, &rh, fields);
     r->status = rh.status;
     return reply_write_head(r, &rh, mem);
 }
@@ -147,16 +163,17 @@ static bool send_stream(struct req *r, struct slice data, bool last)
         if (r->state == REQ_WAIT_HEAD)
             req_set_state(r, REQ_STREAM);
     }
-    if (data.n && !r->http10)
+    bool chunked = !r->http10 && !r->by_length;
+    if (data.n && chunked)
         iov[n++] = (struct iovec){size, http_chunk_header(size, data.n)};
     if (data.n)
         iov[n++] = (struct iovec){(void *)data.p, data.n};
     static const char mid[] = "\r\n", end[] = "\r\n" HTTP_CHUNKED_END,
                       bare_end[] = HTTP_CHUNKED_END;
-    if (!r->http10 && data.n)
+    if (chunked && data.n)
         iov[n++] =
             last ? (struct iovec){(void *)end, sizeof end - 1} : (struct iovec){(void *)mid, 2};
-    else if (!r->http10 && last)
+    else if (chunked && last)
         iov[n++] = (struct iovec){(void *)bare_end, sizeof bare_end - 1};
     for (int i = 0; i < n; i++)
         total += iov[i].iov_len;
@@ -188,6 +205,8 @@ static void prepare_last_event(struct req *r, const struct attempt *a)
                               .status = r->fail_status,
                               .stream = a->translation ? NULL : &a->stream};
     buf_init(b, LAST_EVENT_MAX_BYTES);
+    if (a->opaque)
+        return;
     /* An event that was cut ends as a broken one, so that ours isn't part of it. */
     int rc = r->inside_event ? buf_append(b, "\n\n", 2) : 0;
     if (rc == 0)

@@ -7,27 +7,67 @@
  */
 #include "gatewayd/worker/req_route.h"
 
+#include "gatewayd/dialect/relay.h"
+#include "gatewayd/http/multipart.h"
 #include "gatewayd/worker/auth.h"
 #include "gatewayd/worker/objects.h"
+#include "gatewayd/worker/req_relay.h"
 
 #include <stdlib.h>
 
 /* ---- the body ---- */
 
+static bool media_is(struct slice content_type, const char *want)
+{
+    struct slice media = slice_trim(slice_split(&content_type, ';'));
+    return slice_ieq(media, slice_str(want));
+}
+
+static bool refuse_body(struct req *r, const struct dialect_refusal *why)
+{
+    struct slice param = arena_dup(&r->arena, slice_of(why->param, strlen(why->param) + 1));
+    r->param = param.p;
+    req_fail(r, 400, why->code ? why->code : "invalid_request", "%s", why->message);
+    return false;
+}
+
 static bool read_body(struct req *r, const struct buf *body)
 {
     struct dialect_refusal why;
     struct slice model = r->path_model.n ? r->path_model : r->snap->conf->gateway.default_model;
-    if (r->dialect->read_request(&r->w->doc, buf_slice(body), r->route->op, model, &r->ask, &why) ==
-        0) {
-        if (r->route->stream != ROUTE_BODY_SAYS)
-            r->ask.stream = r->route->stream == ROUTE_STREAM;
-        return true;
+    if (r->dialect->read_request(&r->w->doc, buf_slice(body), r->route->op, model, &r->ask, &why) <
+        0)
+        return refuse_body(r, &why);
+    if (r->route->stream != ROUTE_BODY_SAYS)
+        r->ask.stream = r->route->stream == ROUTE_STREAM;
+    return true;
+}
+
+/* default_model is a model to chat with: it stands in for none of these. */
+static bool read_relayed(struct req *r, const struct buf *body)
+{
+    struct slice type = http_fields_get(&r->head.fields, HTTP_H_CONTENT_TYPE), boundary;
+    struct dialect_refusal why;
+    int rc;
+    if (r->relay->body == RELAY_NO_BODY) {
+        r->ask = (struct dialect_request){.op = r->route->op};
+        if (body->len == 0)
+            return true;
+        req_fail(r, 400, "invalid_request", "%s takes no body", dialect_op_name(r->route->op));
+        return false;
     }
-    struct slice param = arena_dup(&r->arena, slice_of(why.param, strlen(why.param) + 1));
-    r->param = param.p;
-    req_fail(r, 400, why.code ? why.code : "invalid_request", "%s", why.message);
-    return false;
+    if (media_is(type, "multipart/form-data")) {
+        const char *bad = multipart_boundary(type, &boundary);
+        if (bad) {
+            req_fail(r, 400, "invalid_form", "content-type: %s", bad);
+            return false;
+        }
+        rc = relay_read_form(buf_slice(body), boundary, r->route->op, r->path_model, &r->ask, &why);
+    } else {
+        rc = r->dialect->read_request(&r->w->doc, buf_slice(body), r->route->op, r->path_model,
+                                      &r->ask, &why);
+    }
+    return rc == 0 || refuse_body(r, &why);
 }
 
 /* default.X, set.X and drop of the model; then the edited body is what counts. */
@@ -36,7 +76,7 @@ static bool apply_edits(struct req *r, const struct conf_model *m)
     const struct snapshot_model *sm =
         m == r->snap->conf->direct_model ? NULL : &r->snap->models[m->index];
     struct worker *w = r->w;
-    if (!sm || sm->n_edits == 0)
+    if (!sm || sm->n_edits == 0 || r->ask.form_boundary.n)
         return true;
     if (json_parse(&w->doc, r->body.data, r->body.len) < 0 ||
         edits_apply(sm->edits, sm->n_edits, &w->doc, &w->splices) < 0 ||
@@ -46,15 +86,23 @@ static bool apply_edits(struct req *r, const struct conf_model *m)
         return false;
     }
     worker_account(w, &r->edited_held, r->edited.cap);
-    return read_body(r, &r->edited);
+    return r->relay ? read_relayed(r, &r->edited) : read_body(r, &r->edited);
 }
 
-static bool content_type_ok(const struct req *r)
+/* A body without a type is taken for JSON, never for a form: that needs its boundary. */
+static bool content_type_ok(struct req *r)
 {
-    struct slice ct = http_fields_get(&r->head.fields, HTTP_H_CONTENT_TYPE);
-    struct slice rest = ct;
-    struct slice media = slice_trim(slice_split(&rest, ';'));
-    return ct.n == 0 || slice_ieq(media, SLICE_LIT("application/json"));
+    struct slice type = http_fields_get(&r->head.fields, HTTP_H_CONTENT_TYPE);
+    unsigned takes = r->relay ? r->relay->body : RELAY_JSON;
+    bool json = type.n == 0 || media_is(type, "application/json");
+    if ((takes & RELAY_JSON && json) || takes == RELAY_NO_BODY ||
+        (takes & RELAY_FORM && media_is(type, "multipart/form-data")))
+        return true;
+    req_fail(r, 415, "unsupported_media_type", "the body must be %s",
+             takes == RELAY_EITHER ? "multipart/form-data or application/json"
+             : takes == RELAY_FORM ? "multipart/form-data"
+                                   : "application/json");
+    return false;
 }
 
 /* ---- the model ---- */
@@ -243,18 +291,16 @@ static const struct conf_model *find_model(struct req *r)
 
 enum req_step req_route_step(struct req *r)
 {
-    if (!content_type_ok(r)) {
-        req_fail(r, 415, "unsupported_media_type", "the body must be application/json");
+    if (!content_type_ok(r))
         return REQ_STEP_MORE;
-    }
     if (http_fields_count(&r->head.fields, HTTP_H_CONTENT_ENCODING)) {
         req_fail(r, 415, "unsupported_encoding", "compressed request bodies are not supported");
         return REQ_STEP_MORE;
     }
     r->as_array = wants_array(r);
-    if (!read_body(r, &r->body))
+    if (r->relay ? !read_relayed(r, &r->body) : !read_body(r, &r->body))
         return REQ_STEP_MORE;
-    r->model = find_model(r);
+    r->model = r->ask.model.n || !r->relay ? find_model(r) : req_relay_model(r);
     if (!r->model || (!r->direct && !apply_edits(r, r->model)) || !make_candidates(r) ||
         !objects_bind(r, buf_slice(r->edited.len ? &r->edited : &r->body)))
         return REQ_STEP_MORE;

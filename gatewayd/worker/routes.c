@@ -3,6 +3,10 @@
  */
 #include "gatewayd/worker/routes.h"
 
+#include "gatewayd/dialect/relay.h"
+
+#include <stdio.h>
+
 static const struct route routes[ROUTE_COUNT] = {
 #define X(id, method, path, rest, auth, metering, dialect, op, stream)                             \
     {ROUTE_##id, HTTP_M_##method, SLICE_LIT(path), rest, auth, metering, dialect, op, stream},
@@ -94,18 +98,34 @@ static bool matches(const struct route *r, struct slice path, struct slice *mode
         memcmp(path.p + path.n - rest, r->rest, rest) != 0)
         return false;
     *model = slice_of(path.p + want.n, path.n - want.n - rest);
-    return true;
+    /* Names of models have slashes, ids of objects have none. */
+    return r->dialect != DIALECT_OPENAI_RELAY || !memchr(model->p, '/', model->n);
+}
+
+/* A deployment takes the place of the model: what is about none has none in its path. */
+static bool is_of_deployments(const struct route *r)
+{
+    const struct relay *relay = relay_of(r->op);
+    if (r->dialect == DIALECT_OPENAI_RELAY)
+        return relay->model != RELAY_MODEL_NONE;
+    return r->metering == ROUTE_METERED && r->dialect == DIALECT_OPENAI;
 }
 
 static bool is_spoken(const struct route *r, enum dialect_id alias, bool deployment)
 {
     if (deployment)
-        return r->metering == ROUTE_METERED && r->dialect == DIALECT_OPENAI;
+        return is_of_deployments(r);
     if (alias == DIALECT_NONE)
         return true;
-    bool same =
-        r->dialect == alias || (alias == DIALECT_OPENAI && r->dialect == DIALECT_OPENAI_RESPONSES);
+    bool openai = r->dialect == DIALECT_OPENAI_RESPONSES || r->dialect == DIALECT_OPENAI_RELAY;
+    bool same = r->dialect == alias || (alias == DIALECT_OPENAI && openai);
     return same && r->auth != ROUTE_AUTH_PUBLIC;
+}
+
+static bool takes(const struct route *r, enum http_method_id method)
+{
+    return r->method == method ||
+           (method == HTTP_M_HEAD && r->method == HTTP_M_GET && r->metering == ROUTE_UNMETERED);
 }
 
 enum route_result route_find(enum http_method_id method, struct slice path,
@@ -114,8 +134,6 @@ enum route_result route_find(enum http_method_id method, struct slice path,
     struct slice named = slice_of(NULL, 0);
     bool deployment = strip_deployment(&path, &named);
     enum dialect_id alias = deployment ? DIALECT_NONE : strip_alias(&path);
-    if (method == HTTP_M_HEAD)
-        method = HTTP_M_GET;
     *out = NULL;
     *model = named;
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
@@ -124,14 +142,28 @@ enum route_result route_find(enum http_method_id method, struct slice path,
         if (!matches(r, path, &m) || !is_spoken(r, alias, deployment) ||
             !dialects_native(r->dialect))
             continue;
-        if (r->method != method && *out)
+        bool found = takes(r, method);
+        if (!found && *out)
             continue;
         *out = r;
         *model = m;
-        if (r->method == method)
+        if (found)
             return ROUTE_FOUND;
     }
     return *out ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+}
+
+void route_methods(struct slice path, char out[ROUTE_METHODS_BYTES])
+{
+    static const enum http_method_id methods[] = {HTTP_M_GET, HTTP_M_POST, HTTP_M_DELETE};
+    const struct route *r;
+    struct slice model;
+    size_t n = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+        if (route_find(methods[i], path, &r, &model) == ROUTE_FOUND)
+            n += (size_t)snprintf(out + n, ROUTE_METHODS_BYTES - n, "%s%s", n ? ", " : "",
+                                  http_method_name(methods[i]));
 }
 
 const struct dialect *route_error_dialect(struct slice path)

@@ -62,6 +62,20 @@ enum route_stream {
       DIALECT_BEDROCK, DIALECT_CHAT, ROUTE_STREAM)                                                 \
     X(COHERE_CHAT, POST, "/v2/chat", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_COHERE,          \
       DIALECT_CHAT, ROUTE_BODY_SAYS)                                                               \
+    X(MODERATIONS, POST, "/v1/moderations", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,                   \
+      DIALECT_OPENAI_RELAY, DIALECT_MODERATIONS, ROUTE_WHOLE)                                      \
+    X(SPEECH, POST, "/v1/audio/speech", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI_RELAY, \
+      DIALECT_SPEECH, ROUTE_BODY_SAYS)                                                             \
+    X(TRANSCRIPTIONS, POST, "/v1/audio/transcriptions", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,       \
+      DIALECT_OPENAI_RELAY, DIALECT_TRANSCRIPTIONS, ROUTE_BODY_SAYS)                               \
+    X(TRANSLATIONS, POST, "/v1/audio/translations", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,           \
+      DIALECT_OPENAI_RELAY, DIALECT_TRANSLATIONS, ROUTE_BODY_SAYS)                                 \
+    X(IMAGES, POST, "/v1/images/generations", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,                 \
+      DIALECT_OPENAI_RELAY, DIALECT_IMAGES, ROUTE_BODY_SAYS)                                       \
+    X(IMAGE_EDITS, POST, "/v1/images/edits", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,                  \
+      DIALECT_OPENAI_RELAY, DIALECT_IMAGE_EDITS, ROUTE_BODY_SAYS)                                  \
+    X(IMAGE_VARIATIONS, POST, "/v1/images/variations", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,        \
+      DIALECT_OPENAI_RELAY, DIALECT_IMAGE_VARIATIONS, ROUTE_WHOLE)                                 \
     X(MODELS, GET, "/v1/models", NULL, ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,            \
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(MODEL, GET, "/v1/models/", "", ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,              \
@@ -93,10 +107,15 @@ struct route {
 enum route_result { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
 
 /* What a path means. `model` is the name that the path carries (`/v1/models/{model}`, Gemini's and
- * Bedrock's, Azure's deployment), or {NULL, 0}; it borrows from `path`. On ROUTE_NO_METHOD *out is
- * the route that the path has. HEAD is taken for GET. */
+ * Bedrock's, Azure's deployment, the id of an object), or {NULL, 0}; it borrows from `path`. On
+ * ROUTE_NO_METHOD *out is a route that the path has. HEAD is taken for GET where no provider is
+ * asked. */
 enum route_result route_find(enum http_method_id method, struct slice path,
                              const struct route **out, struct slice *model);
+
+/* The methods that a path takes, as in `allow` (RFC 9110 section 10.2.1): "GET, DELETE". */
+enum { ROUTE_METHODS_BYTES = 64 };
+void route_methods(struct slice path, char out[ROUTE_METHODS_BYTES]);
 
 /* The dialect in which a caller of that path expects errors, whether there is a route or not. */
 const struct dialect *route_error_dialect(struct slice path);

@@ -26,7 +26,8 @@ struct tls_ctx;
 /* Request line and constant fields of an operation. */
 struct upstream_head {
     struct slice bytes; /* owned */
-    uint32_t model_at;  /* where in bytes the model's name goes; 0: it isn't in the path */
+    uint32_t model_at;  /* where the model's name or an object's id goes; 0: not in the path */
+    uint32_t path_end;  /* where a query can be added */
     bool wants_version; /* anthropic-version, where the caller gives none */
 };
 

@@ -5,6 +5,7 @@
 
 #include "common/check.h"
 #include "common/secrets.h"
+#include "gatewayd/dialect/relay.h"
 #include "gatewayd/worker/headwriter.h"
 
 #include <ctype.h>
@@ -110,7 +111,7 @@ static void put_place(struct headwriter *h, const struct conf_provider *p, struc
             put_encoded(h, setting_of(p, i));
 }
 
-/* The path of an operation. Its {model} is left open: *model_at is where it belongs. */
+/* The path of an operation. Its {model} or {object} is left open: *model_at is where it belongs. */
 static void write_path(struct headwriter *h, const struct conf_provider *p, enum provider_op op,
                        const char *start, uint32_t *model_at)
 {
@@ -121,7 +122,8 @@ static void write_path(struct headwriter *h, const struct conf_provider *p, enum
         size_t before = (size_t)(open - rest.p);
         headwriter_put(h, slice_of(rest.p, before));
         rest = slice_of(open, rest.n - before);
-        if (slice_starts_with(rest, SLICE_LIT("{model}")))
+        if (slice_starts_with(rest, SLICE_LIT("{model}")) ||
+            slice_starts_with(rest, SLICE_LIT("{object}")))
             *model_at = (uint32_t)(h->at - start);
         else
             put_place(h, p, rest);
@@ -162,13 +164,17 @@ void upstream_head_constant(const struct secrets *secrets, const struct conf_cre
     size_t cap = constant_room(secrets, cred);
     char *mem = gw_xmalloc(cap);
     headwriter_init(&h, mem, cap);
-    headwriter_lit(&h, "POST ");
+    const struct relay *relay = relay_of(dialects_operation(op));
+    headwriter_put(&h, relay ? relay->method : SLICE_LIT("POST"));
+    headwriter_lit(&h, " ");
     write_path(&h, p, op, mem, &out->model_at);
+    out->path_end = (uint32_t)(h.at - mem);
     headwriter_lit(&h, " HTTP/1.1\r\n");
     headwriter_field_lit(&h, "host", p->host_header);
     write_auth(&h, secrets, cred);
-    headwriter_lit(&h, "content-type: application/json\r\naccept-encoding: identity\r\n"
-                       "user-agent: gatewayd/" GW_VERSION "\r\n");
+    if (!relay || relay->body == RELAY_JSON)
+        headwriter_lit(&h, "content-type: application/json\r\n");
+    headwriter_lit(&h, "accept-encoding: identity\r\nuser-agent: gatewayd/" GW_VERSION "\r\n");
     for (uint32_t i = 0; i < p->headers.n; i++)
         headwriter_field(&h, p->headers.v[i].name, p->headers.v[i].value);
     GW_REQUIRE(!h.full);
@@ -234,15 +240,49 @@ static void forward_fields(struct headwriter *h, const struct req *r, const stru
     }
 }
 
-static void put_constant(struct headwriter *h, const struct upstream_head *head, struct slice model)
+/* The caller's query but for what is the gateway's affair: the key, and Azure's version. */
+static void put_query(struct headwriter *h, struct slice query, bool more)
+{
+    while (query.p) {
+        struct slice param = slice_split(&query, '&');
+        if (param.n == 0 || slice_starts_with(param, SLICE_LIT("key=")) ||
+            slice_starts_with(param, SLICE_LIT("api-version=")))
+            continue;
+        headwriter_put(h, more ? SLICE_LIT("&") : SLICE_LIT("?"));
+        headwriter_put(h, param);
+        more = true;
+    }
+}
+
+/* The constant part with what is open in it. */
+static void put_constant(struct headwriter *h, const struct req *r,
+                         const struct upstream_head *head, struct slice model)
 {
     struct slice all = head->bytes;
+    size_t at = 0;
     if (head->model_at) {
         headwriter_put(h, slice_of(all.p, head->model_at));
-        put_encoded(h, model);
-        all = slice_of(all.p + head->model_at, all.n - head->model_at);
+        put_encoded(h, r->path_object.n ? r->path_object : model);
+        at = head->model_at;
     }
-    headwriter_put(h, all);
+    if (r->relay && r->relay->query) {
+        headwriter_put(h, slice_of(all.p + at, head->path_end - at));
+        put_query(h, http_request_query(&r->head), memchr(all.p, '?', head->path_end) != NULL);
+        at = head->path_end;
+    }
+    headwriter_put(h, slice_of(all.p + at, all.n - at));
+}
+
+/* What the body is, where the constant part can't know: a form has its boundary in it. */
+static void put_content_type(struct headwriter *h, const struct req *r)
+{
+    if (!r->relay || r->relay->body == RELAY_JSON || r->relay->body == RELAY_NO_BODY)
+        return;
+    if (r->ask.form_boundary.n)
+        headwriter_field_lit(h, "content-type",
+                             http_fields_get(&r->head.fields, HTTP_H_CONTENT_TYPE));
+    else
+        headwriter_lit(h, "content-type: application/json\r\n");
 }
 
 /* docs.claude.com/en/api/versioning: a request without it is refused. */
@@ -312,7 +352,7 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand,
     bool native = dialect == r->route->dialect;
     size_t caller = GW_MIN((size_t)r->bytes_from_client, (size_t)FORWARDED_MAX_BYTES);
     const struct sigv4_signer *signer = r->snap->credentials[cand->credential->index].signer;
-    size_t cap = head->bytes.n + 3 * model.n + token->bearer.n + caller + 256;
+    size_t cap = head->bytes.n + 3 * (model.n + r->path_object.n) + token->bearer.n + caller + 256;
     if (signer)
         cap += SIGNATURE_BYTES + signer->credentials.session_token.n;
     size_t body_bytes = 0;
@@ -323,12 +363,15 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand,
     if (!mem)
         return slice_of(NULL, 0);
     headwriter_init(&h, mem, cap);
-    put_constant(&h, head, model);
+    put_constant(&h, r, head, model);
+    put_content_type(&h, r);
     if (token->bearer.n)
         put_bearer(&h, token->bearer);
     if (r->ask.stream)
         headwriter_field_lit(&h, "accept",
                              slice_str(dialects_native(dialect)->content_type_stream));
+    else if (r->relay && r->relay->opaque)
+        headwriter_lit(&h, "accept: */*\r\n");
     else
         headwriter_lit(&h, "accept: application/json\r\n");
     forward_fields(&h, r, cand, native);
@@ -336,6 +379,7 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand,
         put_version(&h, r, native);
     if (signer && !put_signature(&h, r, cand, slice_of(mem, (size_t)(h.at - mem)), body, n_body))
         return slice_of(NULL, 0);
-    headwriter_field_u64(&h, "content-length", body_bytes);
+    if (!r->relay || r->relay->body != RELAY_NO_BODY)
+        headwriter_field_u64(&h, "content-length", body_bytes);
     return headwriter_end(&h);
 }

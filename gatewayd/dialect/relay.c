@@ -1,0 +1,25 @@
+/*
+ * relay.c: the rows.
+ */
+#include "gatewayd/dialect/relay.h"
+
+#define POST .method = SLICE_LIT("POST")
+
+static const struct relay rows[DIALECT_N_OPS] = {
+    [DIALECT_MODERATIONS] = {POST, .body = RELAY_JSON, .model = RELAY_MODEL_OPTIONAL},
+    /* The audio itself, or with stream_format = sse events (audio/createSpeech). */
+    [DIALECT_SPEECH] = {POST, .body = RELAY_JSON, .opaque = true},
+    /* JSON, with response_format = text, srt or vtt text, with stream = true events
+     * (audio/createTranscription). */
+    [DIALECT_TRANSCRIPTIONS] = {POST, .body = RELAY_FORM, .opaque = true},
+    [DIALECT_TRANSLATIONS] = {POST, .body = RELAY_FORM, .opaque = true},
+    [DIALECT_IMAGES] = {POST, .body = RELAY_JSON, .model = RELAY_MODEL_OPTIONAL},
+    /* images/createEdit: a form, or JSON whose images are URLs or ids of files. */
+    [DIALECT_IMAGE_EDITS] = {POST, .body = RELAY_EITHER, .model = RELAY_MODEL_OPTIONAL},
+    [DIALECT_IMAGE_VARIATIONS] = {POST, .body = RELAY_FORM, .model = RELAY_MODEL_OPTIONAL},
+};
+
+const struct relay *relay_of(enum dialect_op op)
+{
+    return (size_t)op < ARRAY_LEN(rows) && rows[op].method.n ? &rows[op] : NULL;
+}
