@@ -26,7 +26,7 @@ endif
 OBJ := $(B)/obj
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
-        -Wpointer-arith -Wwrite-strings -Wundef -Wno-unused-parameter
+        -Wpointer-arith -Wwrite-strings -Wundef -Wno-unused-parameter -Wno-missing-field-initializers
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 CPPFLAGS := -I. -D_GNU_SOURCE -DGW_VERSION='"$(VERSION)"'
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 $(HARDEN)

@@ -85,6 +85,7 @@ enum {
 
 struct json_doc {
     const char *text; /* borrowed from the last json_parse */
+    size_t text_bytes;
     struct json_tok *toks;
     uint32_t n; /* tokens; 0 after a failed parse */
     uint32_t cap;
@@ -103,6 +104,12 @@ void json_doc_trim(struct json_doc *d, uint32_t keep);
 /* Parses the n bytes at text, which must stay as they are for as long as the doc is read. 0, or -1
  * with d->err and d->err_off set and no tokens. Texts of 2 GiB and more are refused. */
 GW_MUSTUSE int json_parse(struct json_doc *d, const char *text, size_t n);
+/* The same for bytes that may be those of the last parse, which then stands: they have not changed
+ * since, and nothing else has lain at their place and been parsed from there after them. */
+GW_MUSTUSE static inline int json_parse_once(struct json_doc *d, const char *text, size_t n)
+{
+    return d->n && d->text == text && d->text_bytes == n ? 0 : json_parse(d, text, n);
+}
 /* "invalid UTF-8 at byte 17" of the failed parse, into e; returns -1. */
 int json_parse_error(const struct json_doc *d, struct errbuf *e);
 
@@ -209,6 +216,13 @@ struct json_writer {
     bool failed;
 };
 
+/* Makes room for n bytes: what jw_room falls back on. */
+bool jw_grow(struct json_writer *w, size_t n);
+static inline bool jw_room(struct json_writer *w, size_t n)
+{
+    return GW_LIKELY((size_t)(w->end - w->at) >= n) || jw_grow(w, n);
+}
+
 /* Appends behind what the buffer holds; its len is set by jw_finish only. */
 void jw_init_buf(struct json_writer *w, struct buf *b);
 void jw_init_fixed(struct json_writer *w, char *mem, size_t cap);
@@ -216,13 +230,52 @@ void jw_init_fixed(struct json_writer *w, char *mem, size_t cap);
  * was). The text is not terminated. */
 GW_MUSTUSE int jw_finish(struct json_writer *w, size_t *len);
 
-void jw_object(struct json_writer *w);
-void jw_object_end(struct json_writer *w);
-void jw_array(struct json_writer *w);
-void jw_array_end(struct json_writer *w);
+static inline void jw_open(struct json_writer *w, char bracket)
+{
+    char *at;
+    if (!jw_room(w, 1u + w->comma))
+        return;
+    at = w->at;
+    if (w->comma)
+        *at++ = ',';
+    *at++ = bracket;
+    w->at = at;
+    w->comma = false;
+}
+
+static inline void jw_close(struct json_writer *w, char bracket)
+{
+    if (!jw_room(w, 1))
+        return;
+    *w->at++ = bracket;
+    w->comma = true;
+}
+
+static inline void jw_object(struct json_writer *w)
+{
+    jw_open(w, '{');
+}
+
+static inline void jw_object_end(struct json_writer *w)
+{
+    jw_close(w, '}');
+}
+
+static inline void jw_array(struct json_writer *w)
+{
+    jw_open(w, '[');
+}
+
+static inline void jw_array_end(struct json_writer *w)
+{
+    jw_close(w, ']');
+}
+
 /* The member name; the next call writes its value. */
 void jw_key(struct json_writer *w, struct slice name);
 void jw_str(struct json_writer *w, struct slice s);
+/* The same of the inside of another JSON string, whose escapes stay as they are. */
+void jw_str_escaped(struct json_writer *w, struct slice inside);
 /* One string put together from pieces, each whole characters; of the inside of another JSON string
  * (jw_str_add_escaped) the escapes stay as they are. */
 void jw_str_begin(struct json_writer *w);
@@ -245,7 +298,23 @@ void jw_raw(struct json_writer *w, struct slice json);
 #define jw_member_raw(w, lit, s)  (jw_key_plain((w), SLICE_LIT(lit)), jw_raw((w), (s)))
 #define jw_member_object(w, lit)  (jw_key_plain((w), SLICE_LIT(lit)), jw_object((w)))
 #define jw_member_array(w, lit)   (jw_key_plain((w), SLICE_LIT(lit)), jw_array((w)))
-/* A member name that holds nothing to escape; it is not looked at. */
-void jw_key_plain(struct json_writer *w, struct slice name);
+/* A member name that holds nothing to escape; it is not looked at. Here, so that the copy of a
+ * literal is a few moves. */
+static inline void jw_key_plain(struct json_writer *w, struct slice name)
+{
+    char *at;
+    if (!jw_room(w, name.n + 3u + w->comma))
+        return;
+    at = w->at;
+    if (w->comma)
+        *at++ = ',';
+    *at++ = '"';
+    memcpy(at, name.p, name.n);
+    at += name.n;
+    *at++ = '"';
+    *at++ = ':';
+    w->at = at;
+    w->comma = false;
+}
 
 #endif

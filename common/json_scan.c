@@ -103,6 +103,7 @@ int json_parse(struct json_doc *d, const char *text, size_t n)
 {
     size_t at;
     d->text = text ? text : "";
+    d->text_bytes = n;
     d->n = 0;
     d->err = parse(d, n, &at);
     d->err_off = (uint32_t)at;

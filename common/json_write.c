@@ -6,6 +6,8 @@
 #include "common/check.h"
 #include "common/json_scan.h"
 
+#include <endian.h>
+
 void jw_init_buf(struct json_writer *w, struct buf *b)
 {
     *w = (struct json_writer){.buf = b};
@@ -28,11 +30,12 @@ int jw_finish(struct json_writer *w, size_t *len)
     return 0;
 }
 
-static bool grow(struct json_writer *w, size_t n)
+bool jw_grow(struct json_writer *w, size_t n)
 {
     size_t used = (size_t)(w->at - w->base);
     if (w->failed || !w->buf || buf_reserve(w->buf, used + n) < 0) {
         w->failed = true;
+        w->end = w->at; /* no room for anything from here on */
         return false;
     }
     w->base = w->buf->data + w->buf->len;
@@ -41,15 +44,10 @@ static bool grow(struct json_writer *w, size_t n)
     return true;
 }
 
-static inline bool room(struct json_writer *w, size_t n)
-{
-    return GW_LIKELY((size_t)(w->end - w->at) >= n && !w->failed) || grow(w, n);
-}
-
 /* Room for n bytes and the comma that may stand before them, which is written. */
 static inline bool begin(struct json_writer *w, size_t n)
 {
-    if (!room(w, n + w->comma))
+    if (!jw_room(w, n + w->comma))
         return false;
     if (w->comma)
         *w->at++ = ',';
@@ -59,7 +57,7 @@ static inline bool begin(struct json_writer *w, size_t n)
 
 static inline void append(struct json_writer *w, const char *s, size_t n)
 {
-    if (n == 0 || !room(w, n))
+    if (n == 0 || !jw_room(w, n))
         return;
     memcpy(w->at, s, n);
     w->at += n;
@@ -71,48 +69,39 @@ static void put(struct json_writer *w, const char *s, size_t n)
         append(w, s, n);
 }
 
-static void open_with(struct json_writer *w, char bracket)
-{
-    put(w, &bracket, 1);
-    w->comma = false;
-}
-
-static void close_with(struct json_writer *w, char bracket)
-{
-    w->comma = false;
-    put(w, &bracket, 1);
-}
-
-void jw_object(struct json_writer *w)
-{
-    open_with(w, '{');
-}
-
-void jw_object_end(struct json_writer *w)
-{
-    close_with(w, '}');
-}
-
-void jw_array(struct json_writer *w)
-{
-    open_with(w, '[');
-}
-
-void jw_array_end(struct json_writer *w)
-{
-    close_with(w, ']');
-}
-
 /* 0: stands for itself; 'u': \u00XX; else the letter behind the backslash. */
 static const char escapes[0x80] = {
     [0x00 ... 0x07] = 'u', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n',          [0x0b] = 'u',
     ['\f'] = 'f',          ['\r'] = 'r', ['"'] = '"',  [0x0e ... 0x1f] = 'u', ['\\'] = '\\',
 };
 
+enum { WORD_BYTES = sizeof(uint64_t) };
+
+/* Of the next 8 bytes, how many stand before the first that can't be copied as it is. The zero-byte
+ * test on words of Hacker's Delight, section 6-1: a borrow can mark a byte above a true hit, never
+ * one below it. */
+static size_t plain_bytes(const char *p)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = UINT64_C(0x8080808080808080);
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    v = le64toh(v);
+    uint64_t quote = v ^ ones * '"', slash = v ^ ones * '\\';
+    uint64_t hit = v | (v - ones * ' ') | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
+    hit &= high;
+    return hit ? (size_t)__builtin_ctzll(hit) / 8 : WORD_BYTES;
+}
+
 /* Length of the run of bytes that can be copied as they are. */
 static size_t plain_run(const char *p, size_t n)
 {
     size_t i = 0;
+    while (n - i >= WORD_BYTES) {
+        size_t plain = plain_bytes(p + i);
+        i += plain;
+        if (plain < WORD_BYTES)
+            return i;
+    }
     while (i < n && (unsigned char)p[i] < 0x80 && !escapes[(unsigned char)p[i]])
         i++;
     return i;
@@ -189,33 +178,34 @@ static void put_quoted(struct json_writer *w, struct slice s)
         return;
     *w->at++ = '"';
     put_spelled(w, s);
-    if (room(w, 1))
+    if (jw_room(w, 1))
         *w->at++ = '"';
 }
 
 void jw_key(struct json_writer *w, struct slice name)
 {
     put_quoted(w, name);
-    if (room(w, 1))
+    if (jw_room(w, 1))
         *w->at++ = ':';
-    w->comma = false;
-}
-
-void jw_key_plain(struct json_writer *w, struct slice name)
-{
-    if (!begin(w, name.n + 3))
-        return;
-    *w->at++ = '"';
-    memcpy(w->at, name.p, name.n);
-    w->at += name.n;
-    *w->at++ = '"';
-    *w->at++ = ':';
     w->comma = false;
 }
 
 void jw_str(struct json_writer *w, struct slice s)
 {
     put_quoted(w, s);
+}
+
+void jw_str_escaped(struct json_writer *w, struct slice inside)
+{
+    if (!begin(w, inside.n + 2))
+        return;
+    char *at = w->at;
+    *at++ = '"';
+    if (inside.n)
+        memcpy(at, inside.p, inside.n);
+    at += inside.n;
+    *at++ = '"';
+    w->at = at;
 }
 
 enum { U64_DIGITS = 20 };

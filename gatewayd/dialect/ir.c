@@ -115,30 +115,24 @@ struct ir_text ir_text_of(const struct json_doc *d, uint32_t v)
     if (json_type(d, v) != JSON_STRING)
         return (struct ir_text){{NULL, 0}, false};
     struct slice raw = json_raw(d, v);
-    return (struct ir_text){slice_of(raw.p + 1, raw.n - 2), d->toks[v].info & JSON_TOK_ESCAPED};
-}
-
-static void add_text(struct json_writer *w, struct ir_text t)
-{
-    if (t.s.n == 0)
-        return;
-    if (t.escaped)
-        jw_str_add_escaped(w, t.s);
-    else
-        jw_str_add(w, t.s);
+    return (struct ir_text){slice_of(raw.p + 1, raw.n - 2), d->toks[v].info & JSON_TOK_ESCAPED,
+                            true};
 }
 
 void ir_write_str_parts(struct json_writer *w, const struct ir_text *t, size_t n)
 {
     jw_str_begin(w);
     for (size_t i = 0; i < n; i++)
-        add_text(w, t[i]);
+        ir_add_text(w, t[i]);
     jw_str_end(w);
 }
 
 void ir_write_str(struct json_writer *w, struct ir_text t)
 {
-    ir_write_str_parts(w, &t, 1);
+    if (t.escaped || t.verbatim)
+        jw_str_escaped(w, t.s);
+    else
+        jw_str(w, t.s);
 }
 
 /* A one-string document over the text; its quotes stand around it in the body. */
@@ -311,7 +305,7 @@ void ir_write_signed_id(struct json_writer *w, struct ir_text call_id, struct ir
         return;
     }
     jw_str_begin(w);
-    add_text(w, call_id);
+    ir_add_text(w, call_id);
     jw_str_add(w, signed_mark);
     add_url_safe(w, signature.s);
     jw_str_end(w);

@@ -26,7 +26,8 @@
 
 struct ir_text {
     struct slice s;
-    bool escaped; /* s is the inside of a JSON string; else plain UTF-8 */
+    bool escaped;  /* s is the inside of a JSON string with escapes; else plain UTF-8 */
+    bool verbatim; /* s came out of a JSON string and can stand in another as it is */
 };
 
 /* A string value of a parsed body, without its quotes; {NULL} if v is none. */
@@ -39,6 +40,14 @@ static inline struct ir_text ir_plain(struct slice s)
 static inline bool ir_has(struct ir_text t)
 {
     return t.s.p != NULL;
+}
+/* A piece of a JSON string. */
+static inline void ir_add_text(struct json_writer *w, struct ir_text t)
+{
+    if (t.escaped || t.verbatim)
+        jw_str_add_escaped(w, t.s);
+    else
+        jw_str_add(w, t.s);
 }
 /* As a JSON string value, with its quotes. */
 void ir_write_str(struct json_writer *w, struct ir_text t);

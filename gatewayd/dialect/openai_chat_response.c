@@ -161,10 +161,7 @@ void openai_chat_write_joined(struct json_writer *w, const struct ir_part *list,
     for (const struct ir_part *p = list; p; p = p->next) {
         if (p->kind != kind || !ir_has(p->text))
             continue;
-        if (p->text.escaped)
-            jw_str_add_escaped(w, p->text.s);
-        else
-            jw_str_add(w, p->text.s);
+        ir_add_text(w, p->text);
     }
     jw_str_end(w);
 }

@@ -180,7 +180,8 @@ static struct openai_chat_call *call_of(struct in *in, uint32_t e, struct ir_tex
         call = add_call(c, index);
     if (call && id.s.n && !call->id_hash) {
         call->id_hash = slice_hash(id.s);
-        call->id = (struct ir_text){slice_of(gw_xstrndup(id.s.p, id.s.n), id.s.n), id.escaped};
+        call->id = id;
+        call->id.s.p = gw_xstrndup(id.s.p, id.s.n);
     }
     return call;
 }

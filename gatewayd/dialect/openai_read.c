@@ -208,9 +208,9 @@ static int split_data_url(struct openai_reader *r, const struct openai_at *at, s
         return openai_refuse(r, at, "invalid_value",
                              "is a data: URL that isn't of the form data:TYPE;base64,DATA.");
     p->source = IR_SOURCE_BASE64;
-    p->data = (struct ir_text){data, url.escaped};
+    p->data = (struct ir_text){data, url.escaped, url.verbatim};
     if (type.n)
-        p->media_type = (struct ir_text){type, url.escaped};
+        p->media_type = (struct ir_text){type, url.escaped, url.verbatim};
     return 0;
 }
 

@@ -32,10 +32,7 @@ static void keep(struct out *o, struct buf *b, struct ir_text t)
     if (t.s.n == 0)
         return;
     jw_init_buf(&w, b);
-    if (t.escaped)
-        jw_str_add_escaped(&w, t.s);
-    else
-        jw_str_add(&w, t.s);
+    ir_add_text(&w, t);
     o->full |= jw_finish(&w, &n) < 0;
 }
 

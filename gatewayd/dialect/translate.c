@@ -98,14 +98,22 @@ static void make_printable(struct buf *b)
             b->data[i] = '?';
 }
 
-static int write_body(struct translation *t, const struct codec_target *target, size_t max_bytes,
-                      struct dialect_refusal *why)
+/* Room for what a text of n bytes usually becomes: a writer's growth copies what it has so far. */
+static void make_room(struct buf *b, size_t n, size_t max_bytes)
+{
+    b->len = 0;
+    b->max_bytes = max_bytes;
+    if (buf_reserve(b, GW_MIN(n + n / 8 + 1024, max_bytes)) < 0)
+        return; /* the writer will say so */
+}
+
+static int write_body(struct translation *t, const struct codec_target *target, size_t from_bytes,
+                      size_t max_bytes, struct dialect_refusal *why)
 {
     struct codec_target own = *target;
     own.dropped = &t->dropped;
     t->model = target->model;
-    t->body.len = 0;
-    t->body.max_bytes = max_bytes;
+    make_room(&t->body, from_bytes, max_bytes);
     int rc = t->provider->write_request(&t->request, &own, &t->body, why);
     make_printable(&t->dropped);
     return rc == 0 || why->message[0] ? rc : too_large(why);
@@ -118,7 +126,8 @@ int translation_request(struct translation *t, struct json_doc *scratch, struct 
     memset(why, 0, sizeof *why);
     ir_request_init(&t->request, &t->arena, t->op);
     t->request.names = t->caller->fields;
-    if (json_parse(scratch, body.p, body.n) < 0 || json_type(scratch, JSON_ROOT) != JSON_OBJECT) {
+    if (json_parse_once(scratch, body.p, body.n) < 0 ||
+        json_type(scratch, JSON_ROOT) != JSON_OBJECT) {
         snprintf(why->message, sizeof why->message, "The body must be a JSON object.");
         return -1;
     }
@@ -130,7 +139,7 @@ int translation_request(struct translation *t, struct json_doc *scratch, struct 
     provenance_settle(&t->request, t->caller, t->provider, target->model, &t->dropped);
     if (ir_check_fields(&t->request, t->provider, &t->dropped, why) < 0)
         return -1;
-    return write_body(t, target, max_bytes, why);
+    return write_body(t, target, body.n, max_bytes, why);
 }
 
 struct slice translation_body(const struct translation *t)
@@ -183,8 +192,7 @@ int translation_response(struct translation *t, struct json_doc *scratch, struct
     char mem[4096];
     arena_init(&arena, mem, sizeof mem, ARENA_MAX_BYTES);
     ir_response_init(&r, &arena, t->op);
-    t->answer.len = 0;
-    t->answer.max_bytes = max_bytes;
+    make_room(&t->answer, body.n, max_bytes);
     *why = NULL;
     if (t->provider->read_response(scratch, &r) < 0)
         *why = "the body is no answer of the provider's dialect";

@@ -23,8 +23,9 @@ void translation_free(struct translation *t);
 size_t translation_bytes(const struct translation *t);
 
 /* target->dropped is filled here; target->model must stand as long as the translation. Reads the
- * caller's body and writes the provider's, of at most max_bytes. `stream`: an answer as a stream is
- * asked for, wherever the dialects say it. -1 with *why. */
+ * caller's body and writes the provider's, of at most max_bytes; the body is parsed only if it
+ * isn't what `scratch` has parsed last (json_parse_once). `stream`: an answer as a stream is asked
+ * for, wherever the dialects say it. -1 with *why. */
 GW_MUSTUSE int translation_request(struct translation *t, struct json_doc *scratch,
                                    struct slice body, bool stream,
                                    const struct codec_target *target, size_t max_bytes,

@@ -78,7 +78,7 @@ static bool apply_edits(struct req *r, const struct conf_model *m)
     struct worker *w = r->w;
     if (!sm || sm->n_edits == 0 || r->ask.form_boundary.n)
         return true;
-    if (json_parse(&w->doc, r->body.data, r->body.len) < 0 ||
+    if (json_parse_once(&w->doc, r->body.data, r->body.len) < 0 ||
         edits_apply(sm->edits, sm->n_edits, &w->doc, &w->splices) < 0 ||
         splices_append(&w->splices, buf_slice(&r->body), &r->edited) < 0) {
         req_fail(r, 400, "request_too_complex",

@@ -308,6 +308,25 @@ static void test_absent_is_harmless(void **state)
     }
 }
 
+static void test_parse_once(void **state)
+{
+    char text[] = "[1,2]";
+    assert_int_equal(json_parse_once(&doc, text, 5), 0);
+    assert_int_equal(doc.n, 3);
+    doc.toks[1].info |= JSON_TOK_ESCAPED; /* a mark that another parse would wipe out */
+    assert_int_equal(json_parse_once(&doc, text, 5), 0);
+    assert_true(doc.toks[1].info & JSON_TOK_ESCAPED);
+    assert_int_equal(json_parse_once(&doc, text, 4), -1);
+    assert_int_equal(json_parse_once(&doc, text, 4), -1);
+    assert_int_equal(json_parse_once(&doc, text, 5), 0);
+    assert_false(doc.toks[1].info & JSON_TOK_ESCAPED);
+    assert_int_equal(json_parse_once(&doc, text + 1, 1), 0);
+    assert_int_equal(doc.n, 1);
+    json_doc_trim(&doc, 0);
+    assert_int_equal(json_parse_once(&doc, text + 1, 1), 0);
+    assert_int_equal(doc.n, 1);
+}
+
 static void test_decoded_names(void **state)
 {
     bool more;
@@ -497,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_token_limit),
         cmocka_unit_test(test_tape),
         cmocka_unit_test(test_absent_is_harmless),
+        cmocka_unit_test(test_parse_once),
         cmocka_unit_test(test_decoded_names),
         cmocka_unit_test(test_decode),
         cmocka_unit_test(test_integers),

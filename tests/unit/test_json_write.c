@@ -9,6 +9,8 @@
 
 #include "common/json.h"
 
+#include <stdlib.h>
+
 static void write_sample(struct json_writer *w)
 {
     jw_object(w);
@@ -102,13 +104,59 @@ static void test_any_bytes(void **state)
     json_doc_release(&d);
 }
 
+/* Strings are looked at in words: a byte that needs an escape is found at every place, and nothing
+ * is read behind the end. */
+static void test_every_place(void **state)
+{
+    enum { LENGTH = 20 };
+    struct json_doc d;
+    char *in = malloc(LENGTH);
+    assert_non_null(in);
+    json_doc_init(&d, 16);
+    for (unsigned n_in = 1; n_in <= LENGTH; n_in++) {
+        char *from = in + LENGTH - n_in;
+        for (unsigned at = 0; at < n_in; at++)
+            for (unsigned c = 0; c < 256; c++) {
+                char mem[LENGTH * 6 + 2];
+                struct json_writer w;
+                size_t n;
+                memset(from, 'x', n_in);
+                from[at] = (char)c;
+                jw_init_fixed(&w, mem, sizeof mem);
+                jw_str(&w, slice_of(from, n_in));
+                assert_int_equal(jw_finish(&w, &n), 0);
+                assert_int_equal(json_parse(&d, mem, n), 0);
+                assert_int_equal(json_str_eq(&d, JSON_ROOT, slice_of(from, n_in)), c < 0x80);
+            }
+    }
+    json_doc_release(&d);
+    free(in);
+}
+
+static void test_escaped(void **state)
+{
+    char mem[64];
+    struct json_writer w;
+    size_t n;
+    jw_init_fixed(&w, mem, sizeof mem);
+    jw_array(&w);
+    jw_str_escaped(&w, SLICE_LIT("a\\n\\u00e9"));
+    jw_str_escaped(&w, slice_of(NULL, 0));
+    jw_str_begin(&w);
+    jw_str_add(&w, SLICE_LIT("\""));
+    jw_str_add_escaped(&w, SLICE_LIT("\\\""));
+    jw_str_end(&w);
+    jw_array_end(&w);
+    assert_int_equal(jw_finish(&w, &n), 0);
+    assert_true(slice_eq_str(slice_of(mem, n), "[\"a\\n\\u00e9\",\"\",\"\\\"\\\"\"]"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_buf),
-        cmocka_unit_test(test_buf_too_small),
-        cmocka_unit_test(test_fixed),
-        cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_buf),         cmocka_unit_test(test_buf_too_small),
+        cmocka_unit_test(test_fixed),       cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_every_place), cmocka_unit_test(test_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
