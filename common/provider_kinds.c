@@ -23,7 +23,7 @@
     }
 #define AZURE_KIND                                                                                 \
     .name = "azure", .title = "Azure OpenAI", .auth = PROVIDER_AUTH_API_KEY,                       \
-    .quirks = PROVIDER_QUIRK_NEW_NAMES, .needs_api_version = true
+    .quirks = PROVIDER_QUIRK_NEW_NAMES, .refusals = openai_refusals, .needs_api_version = true
 #define AZURE_DEPLOYMENT(path) "/openai/deployments/{model}" path "?api-version={api_version}"
 #define AZURE_DATED                                                                                \
     [PROVIDER_OP_CHAT] = AZURE_DEPLOYMENT("/chat/completions"),                                    \
@@ -40,6 +40,61 @@
 #define GOOGLE(method) "{parent}/publishers/google/models/{model}:" method
 #define ANTHROPIC(method)                                                                          \
     "/projects/{project}/locations/{location}/publishers/anthropic/models/" method
+
+#define MEMBERS_OF_REASONING                                                                       \
+    (PROVIDER_MEMBER_SAMPLING | PROVIDER_MEMBER_PENALTIES | PROVIDER_MEMBER_LOGPROBS |             \
+     PROVIDER_MEMBER_LOGIT_BIAS)
+
+/* What reasoning models don't take: learn.microsoft.com/azure/ai-foundry/openai/how-to/reasoning
+ * (not supported); GPT-5's chat models don't reason. A deployment of Azure's is known by its name
+ * where that is the model's. */
+static const struct provider_refusal openai_refusals[] = {
+    {"gpt-5*chat*", 0},
+    {"gpt-5", MEMBERS_OF_REASONING},
+    {"gpt-5-*", MEMBERS_OF_REASONING},
+    {"o1*", MEMBERS_OF_REASONING},
+    {"o3*", MEMBERS_OF_REASONING},
+    {"o4*", MEMBERS_OF_REASONING},
+    {NULL, 0},
+};
+
+/* docs.mistral.ai/api (chat_completion_v1_chat_completions_post) has none of them, and what it has
+ * not is answered with 422 extra_forbidden; names of participants as well
+ * (github.com/nomtek/mistralai_client_dart/issues/44). */
+static const struct provider_refusal mistral_refusals[] = {
+    {"*", PROVIDER_MEMBER_NAME | PROVIDER_MEMBER_USER | PROVIDER_MEMBER_SERVICE_TIER |
+              PROVIDER_MEMBER_LOGPROBS | PROVIDER_MEMBER_LOGIT_BIAS},
+    {NULL, 0},
+};
+
+/* console.groq.com/docs/openai#currently-unsupported-openai-features: a 400. */
+static const struct provider_refusal groq_refusals[] = {
+    {"*", PROVIDER_MEMBER_NAME | PROVIDER_MEMBER_LOGPROBS | PROVIDER_MEMBER_LOGIT_BIAS},
+    {NULL, 0},
+};
+
+/* api-docs.deepseek.com/guides/reasoning_model: logprobs and top_logprobs are an error. */
+static const struct provider_refusal deepseek_refusals[] = {
+    {"deepseek-reasoner", PROVIDER_MEMBER_LOGPROBS},
+    {NULL, 0},
+};
+
+/* docs.x.ai/docs/guides/reasoning: reasoning models answer penalties and stop with an error, those
+ * of Grok 4 reasoning_effort too. */
+static const struct provider_refusal xai_refusals[] = {
+    {"*non-reasoning*", 0},
+    {"grok-4*", PROVIDER_MEMBER_PENALTIES | PROVIDER_MEMBER_STOP | PROVIDER_MEMBER_EFFORT},
+    {"grok-code*", PROVIDER_MEMBER_PENALTIES | PROVIDER_MEMBER_STOP | PROVIDER_MEMBER_EFFORT},
+    {"grok-3-mini*", PROVIDER_MEMBER_PENALTIES | PROVIDER_MEMBER_STOP},
+    {NULL, 0},
+};
+
+/* inference-docs.cerebras.ai/resources/openai: a 400. */
+static const struct provider_refusal cerebras_refusals[] = {
+    {"*", PROVIDER_MEMBER_PENALTIES | PROVIDER_MEMBER_LOGIT_BIAS | PROVIDER_MEMBER_SERVICE_TIER |
+              PROVIDER_MEMBER_PARALLEL_TOOLS},
+    {NULL, 0},
+};
 
 /* A model is a deployment. Deployments with a dated api-version
  * (learn.microsoft.com/azure/ai-foundry/openai/reference), to which the Responses API came with
@@ -83,23 +138,27 @@ static const struct provider_family vertex_families[] = {
 static const struct provider_kind kinds[] = {
     /* https://platform.openai.com/docs/api-reference */
     OPENAI("openai", "OpenAI", "https://api.openai.com/v1", BEARER,
-           .quirks = PROVIDER_QUIRK_NEW_NAMES, OPS(1, 1, 1, 1)),
+           .quirks = PROVIDER_QUIRK_NEW_NAMES, .refusals = openai_refusals, OPS(1, 1, 1, 1)),
     /* Servers of one's own, which ignore what they don't know or want it. */
     OPENAI("openai-compatible", "Anything that speaks the OpenAI API", NULL, BEARER_OPTIONAL,
            .quirks = PROVIDER_QUIRK_REASONING_BACK, ALL),
     /* https://docs.mistral.ai/api: usage comes in the last chunk unasked, and `stream_options` is
-     * answered with 422 extra_forbidden (github.com/openai/openai-agents-python/issues/442). */
+     * answered with 422 extra_forbidden (github.com/openai/openai-agents-python/issues/442).
+     * Seeds are random_seed; ids of calls "must be a-z, A-Z, 0-9, with a length of 9"
+     * (github.com/nearai/ironclaw/issues/1241). */
     OPENAI("mistral", "Mistral AI", "https://api.mistral.ai/v1", BEARER,
-           .quirks = PROVIDER_QUIRK_NO_STREAM_OPTIONS | PROVIDER_QUIRK_USAGE_UNASKED,
-           CHAT(0, 1, 1)),
+           .quirks = PROVIDER_QUIRK_NO_STREAM_OPTIONS | PROVIDER_QUIRK_USAGE_UNASKED |
+                     PROVIDER_QUIRK_RANDOM_SEED | PROVIDER_QUIRK_CALL_IDS_OF_9,
+           .refusals = mistral_refusals, CHAT(0, 1, 1)),
     /* https://console.groq.com/docs/openai */
-    OPENAI("groq", "Groq", "https://api.groq.com/openai/v1", BEARER, CHAT(0, 1, 1)),
+    OPENAI("groq", "Groq", "https://api.groq.com/openai/v1", BEARER, .refusals = groq_refusals,
+           CHAT(0, 1, 1)),
     /* https://api-docs.deepseek.com; its guide to thinking wants reasoning_content back within a
      * turn of tool calls (guides/thinking_mode). */
     OPENAI("deepseek", "DeepSeek", "https://api.deepseek.com/v1", BEARER,
-           .quirks = PROVIDER_QUIRK_REASONING_BACK, CHAT(0, 0, 1)),
+           .quirks = PROVIDER_QUIRK_REASONING_BACK, .refusals = deepseek_refusals, CHAT(0, 0, 1)),
     /* https://docs.x.ai/docs/api-reference */
-    OPENAI("xai", "xAI", "https://api.x.ai/v1", BEARER, ALL),
+    OPENAI("xai", "xAI", "https://api.x.ai/v1", BEARER, .refusals = xai_refusals, ALL),
     /* https://openrouter.ai/docs/api-reference/overview: top_k among the parameters;
      * reasoning_details to be passed back (use-cases/reasoning-tokens), cache_control in content
      * parts (features/prompt-caching). */
@@ -120,7 +179,8 @@ static const struct provider_kind kinds[] = {
                      PROVIDER_QUIRK_TOP_K,
            CHAT(0, 0, 0)),
     /* https://inference-docs.cerebras.ai/resources/openai */
-    OPENAI("cerebras", "Cerebras", "https://api.cerebras.ai/v1", BEARER, CHAT(1, 0, 1)),
+    OPENAI("cerebras", "Cerebras", "https://api.cerebras.ai/v1", BEARER,
+           .refusals = cerebras_refusals, CHAT(1, 0, 1)),
     /* https://docs.sambanova.ai/cloud/docs/capabilities/openai-compatibility */
     OPENAI("sambanova", "SambaNova", "https://api.sambanova.ai/v1", BEARER, CHAT(0, 1, 1)),
     /* https://docs.tokenfactory.nebius.com/api-reference/introduction */
@@ -236,4 +296,12 @@ uint64_t provider_model_ops(const struct provider_kind *k, struct slice model)
         if (fits(f->model, model))
             return f->ops;
     return 0;
+}
+
+uint32_t provider_refused_members(const struct provider_kind *k, struct slice model)
+{
+    const struct provider_refusal *r = k->refusals;
+    while (r && r->model && !fits(r->model, model))
+        r++;
+    return r ? r->members : 0;
 }

@@ -43,6 +43,27 @@ enum {
     PROVIDER_QUIRK_TOP_K = 1u << 9,           /* takes top_k, which isn't OpenAI's */
     PROVIDER_QUIRK_REASONING_BACK = 1u << 10, /* wants earlier reasoning back in messages */
     PROVIDER_QUIRK_CACHE_CONTROL = 1u << 11,  /* takes cache_control in content parts and tools */
+    PROVIDER_QUIRK_RANDOM_SEED = 1u << 12,    /* has seed under the name random_seed */
+    PROVIDER_QUIRK_CALL_IDS_OF_9 = 1u << 13,  /* ids of tool calls: nine letters and digits */
+};
+
+/* Members of chat completions that some provider answers with an error: they are left out of
+ * requests that are written here (translations), and the caller is told. */
+enum {
+    PROVIDER_MEMBER_NAME = 1u << 0, /* of messages */
+    PROVIDER_MEMBER_USER = 1u << 1,
+    PROVIDER_MEMBER_SERVICE_TIER = 1u << 2,
+    PROVIDER_MEMBER_LOGPROBS = 1u << 3, /* and top_logprobs */
+    PROVIDER_MEMBER_LOGIT_BIAS = 1u << 4,
+    PROVIDER_MEMBER_PENALTIES = 1u << 5, /* presence_penalty and frequency_penalty */
+    PROVIDER_MEMBER_SAMPLING = 1u << 6,  /* temperature and top_p */
+    PROVIDER_MEMBER_STOP = 1u << 7,
+    PROVIDER_MEMBER_EFFORT = 1u << 8, /* reasoning_effort */
+    PROVIDER_MEMBER_PARALLEL_TOOLS = 1u << 9,
+};
+struct provider_refusal {
+    const char *model; /* a pattern as in struct provider_family */
+    uint32_t members;  /* PROVIDER_MEMBER_* */
 };
 
 /* What a provider offers: each operation is of one dialect (gatewayd/dialect/dialects.h). */
@@ -105,6 +126,9 @@ struct provider_kind {
     /* The first that a name fits says what its model offers. Ends with a row without a pattern;
      * NULL: every model offers every operation. */
     const struct provider_family *families;
+    /* The first that a model's name fits says which members its requests can't have; NULL: none.
+     * Ends with a row without a pattern. */
+    const struct provider_refusal *refusals;
     bool needs_api_version;
     /* What it is under that api_version, NULL where there is no such; NULL: always the same. */
     const struct provider_kind *(*of_version)(struct slice api_version);
@@ -120,6 +144,9 @@ static inline bool provider_needs_secret(const struct provider_kind *k)
 /* PROVIDER_OP_BIT()s of the operations by which a kind's model may be reached; whether the kind has
  * a path for them is a question of its own. */
 uint64_t provider_model_ops(const struct provider_kind *k, struct slice model);
+
+/* PROVIDER_MEMBER_*s that a kind's model refuses. */
+uint32_t provider_refused_members(const struct provider_kind *k, struct slice model);
 
 /* NULL: no such kind. */
 const struct provider_kind *provider_kind_find(struct slice name);

@@ -15,6 +15,7 @@
 struct codec_target {
     struct slice model; /* upstream model name */
     uint32_t quirks;    /* PROVIDER_QUIRK_* of the kind */
+    uint32_t refused;   /* PROVIDER_MEMBER_* that the model's requests can't have */
     enum dialect_envelope envelope;
     bool want_usage;            /* ask for usage in the stream */
     int64_t default_max_tokens; /* where the dialect requires a maximum and the caller gave none */

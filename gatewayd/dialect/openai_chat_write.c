@@ -3,6 +3,7 @@
  */
 #include "gatewayd/dialect/openai_chat.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 struct out {
@@ -25,6 +26,15 @@ static bool takes(const struct out *o, uint32_t quirk, enum ir_field f)
     if (!has_quirk(o, quirk))
         ir_list_dropped(o->r, f, o->t->dropped);
     return has_quirk(o, quirk);
+}
+
+/* A member that every provider has but for some: true if it is to be written. */
+static bool may_have(const struct out *o, uint32_t member, enum ir_field f)
+{
+    bool refused = o->t->refused & member;
+    if (refused && ir_noted(o->r, f))
+        ir_list_dropped(o->r, f, o->t->dropped);
+    return !refused;
 }
 
 static void type_of(struct json_writer *w, const char *type)
@@ -181,7 +191,7 @@ static void begin_message(struct out *o, const char *role, struct ir_text name)
 {
     jw_object(&o->w);
     jw_member_str(&o->w, "role", slice_str(role));
-    if (ir_has(name))
+    if (ir_has(name) && may_have(o, PROVIDER_MEMBER_NAME, IR_F_NAME))
         ir_member(&o->w, "name", name);
 }
 
@@ -193,10 +203,40 @@ static bool has_kind(const struct ir_part *p, enum ir_part_kind kind)
     return p != NULL;
 }
 
+enum { SHORT_ID_BYTES = 9 };
+
+static bool is_short_id(struct slice id)
+{
+    for (size_t i = 0; i < id.n; i++)
+        if (!isalnum((unsigned char)id.p[i]))
+            return false;
+    return id.n == SHORT_ID_BYTES;
+}
+
+/* A call and its result have the same id, so what is made of one must be made of it anywhere: a
+ * digest of it in base 62. */
+static void write_call_id(struct out *o, struct slice member, struct ir_text id)
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    char made[SHORT_ID_BYTES];
+    struct slice plain =
+        has_quirk(o, PROVIDER_QUIRK_CALL_IDS_OF_9) ? ir_decode(o->r->arena, id) : slice_of(NULL, 0);
+    if (!plain.p || is_short_id(plain)) {
+        jw_key_plain(&o->w, member);
+        ir_write_str(&o->w, id);
+        return;
+    }
+    uint64_t digest = slice_hash(plain);
+    for (size_t i = 0; i < sizeof made; i++, digest /= sizeof digits - 1)
+        made[i] = digits[digest % (sizeof digits - 1)];
+    jw_key_plain(&o->w, member);
+    jw_str(&o->w, slice_of(made, sizeof made));
+}
+
 static void write_call(struct out *o, const struct ir_part *p)
 {
     jw_object(&o->w);
-    ir_member(&o->w, "id", p->call_id);
+    write_call_id(o, SLICE_LIT("id"), p->call_id);
     type_of(&o->w, "function");
     jw_member_object(&o->w, "function");
     ir_member(&o->w, "name", p->name);
@@ -272,7 +312,7 @@ static void write_assistant(struct out *o, const struct ir_message *m)
 static void write_result(struct out *o, const struct ir_part *p)
 {
     begin_message(o, "tool", (struct ir_text){{NULL, 0}, false});
-    ir_member(&o->w, "tool_call_id", p->call_id);
+    write_call_id(o, SLICE_LIT("tool_call_id"), p->call_id);
     if (p->result_json.p)
         jw_member_str(&o->w, "content", p->result_json);
     else
@@ -466,13 +506,13 @@ static void write_effort(struct out *o)
     enum ir_effort e = o->r->effort;
     if (e == IR_EFFORT_UNSET && o->r->thinking_budget != 0)
         e = ir_effort_of_budget(o->r->thinking_budget);
-    if (e != IR_EFFORT_UNSET)
+    if (e != IR_EFFORT_UNSET && may_have(o, PROVIDER_MEMBER_EFFORT, IR_F_EFFORT))
         jw_member_str(&o->w, "reasoning_effort", slice_str(ir_effort_name(e)));
 }
 
 static void write_stop(struct out *o)
 {
-    if (o->r->n_stop == 0)
+    if (o->r->n_stop == 0 || !may_have(o, PROVIDER_MEMBER_STOP, IR_F_STOP))
         return;
     jw_member_array(&o->w, "stop");
     for (size_t i = 0; i < o->r->n_stop; i++)
@@ -506,29 +546,37 @@ static void write_text(struct out *o, const char *name, struct ir_text t)
 static void write_sampling(struct out *o)
 {
     const struct ir_request *r = o->r;
-    write_number(o, "temperature", r->temperature);
-    write_number(o, "top_p", r->top_p);
+    if (may_have(o, PROVIDER_MEMBER_SAMPLING, IR_F_TEMPERATURE))
+        write_number(o, "temperature", r->temperature);
+    if (may_have(o, PROVIDER_MEMBER_SAMPLING, IR_F_TOP_P))
+        write_number(o, "top_p", r->top_p);
     if (takes(o, PROVIDER_QUIRK_TOP_K, IR_F_TOP_K))
         write_number(o, "top_k", r->top_k);
-    write_number(o, "presence_penalty", r->presence_penalty);
-    write_number(o, "frequency_penalty", r->frequency_penalty);
-    write_number(o, "seed", r->seed);
+    if (may_have(o, PROVIDER_MEMBER_PENALTIES, IR_F_PRESENCE_PENALTY))
+        write_number(o, "presence_penalty", r->presence_penalty);
+    if (may_have(o, PROVIDER_MEMBER_PENALTIES, IR_F_FREQUENCY_PENALTY))
+        write_number(o, "frequency_penalty", r->frequency_penalty);
+    write_number(o, has_quirk(o, PROVIDER_QUIRK_RANDOM_SEED) ? "random_seed" : "seed", r->seed);
     write_stop(o);
     if (r->n > 1)
         jw_member_i64(&o->w, "n", r->n);
-    if (r->logprobs)
+    bool logprobs = r->logprobs && may_have(o, PROVIDER_MEMBER_LOGPROBS, IR_F_LOGPROBS);
+    if (logprobs)
         jw_member_bool(&o->w, "logprobs", true);
-    if (r->logprobs && r->top_logprobs >= 0)
+    if (logprobs && r->top_logprobs >= 0)
         jw_member_i64(&o->w, "top_logprobs", r->top_logprobs);
-    write_number(o, "logit_bias", r->logit_bias);
+    if (may_have(o, PROVIDER_MEMBER_LOGIT_BIAS, IR_F_LOGIT_BIAS))
+        write_number(o, "logit_bias", r->logit_bias);
 }
 
 static void write_account(struct out *o)
 {
     const struct ir_request *r = o->r;
     const uint32_t own = PROVIDER_QUIRK_NEW_NAMES;
-    write_text(o, "user", r->user);
-    write_text(o, "service_tier", openai_tier(r->service_tier));
+    if (may_have(o, PROVIDER_MEMBER_USER, IR_F_USER))
+        write_text(o, "user", r->user);
+    if (may_have(o, PROVIDER_MEMBER_SERVICE_TIER, IR_F_SERVICE_TIER))
+        write_text(o, "service_tier", openai_tier(r->service_tier));
     if (takes(o, own, IR_F_METADATA))
         jw_member_raw(&o->w, "metadata", r->metadata);
     if (takes(o, own, IR_F_STORE))
@@ -555,7 +603,8 @@ static void write_all(struct out *o)
     write_messages(o);
     write_tools(o);
     write_tool_choice(o);
-    if (r->parallel_tools >= 0 && ir_noted(r, IR_F_TOOLS))
+    if (r->parallel_tools >= 0 && ir_noted(r, IR_F_TOOLS) &&
+        may_have(o, PROVIDER_MEMBER_PARALLEL_TOOLS, IR_F_PARALLEL_TOOLS))
         jw_member_bool(w, "parallel_tool_calls", r->parallel_tools);
     if (r->max_tokens >= 0 && has_quirk(o, PROVIDER_QUIRK_NEW_NAMES))
         jw_member_i64(w, "max_completion_tokens", r->max_tokens);

@@ -320,8 +320,18 @@ int translation_stream_error(struct translation *t, const struct dialect *caller
     return caller->write_stream_error(out, e);
 }
 
+/* What a validator lists: [{"loc","msg"}], alone or as `detail` (FastAPI, which Mistral and many
+ * servers of one's own are built on). The first says enough. */
+static uint32_t listed_in(const struct json_doc *d, uint32_t v)
+{
+    uint32_t list = json_type(d, v) == JSON_OBJECT ? json_get_lit(d, v, "detail") : v;
+    bool some = json_type(d, list) == JSON_ARRAY && json_count(d, list);
+    return some ? json_get_lit(d, list + 1, "msg") : list;
+}
+
 /* {"error":{"message"}} of OpenAI, Anthropic and Google (which may put it into an array),
- * {"error":"…"} of some servers, {"message"} of Amazon and Cohere. */
+ * {"error":"…"} of some servers, {"message"} of Amazon and Cohere,
+ * {"message"} or {"detail"} that is a list. */
 static uint32_t message_in(const struct json_doc *d)
 {
     uint32_t root =
@@ -330,7 +340,11 @@ static uint32_t message_in(const struct json_doc *d)
     if (json_type(d, error) == JSON_STRING)
         return error;
     uint32_t message = json_get_lit(d, error == JSON_NONE ? root : error, "message");
-    return message != JSON_NONE ? message : json_get_lit(d, root, "Message");
+    if (message == JSON_NONE)
+        message = json_get_lit(d, root, "Message");
+    if (message == JSON_NONE)
+        message = json_get_lit(d, root, "detail");
+    return json_type(d, message) == JSON_STRING ? message : listed_in(d, message);
 }
 
 struct slice translation_error(struct translation *t, struct json_doc *scratch,

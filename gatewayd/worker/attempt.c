@@ -421,6 +421,7 @@ static struct translation *translate_request(struct attempt *a, bool want_usage,
     struct codec_target target = {
         .model = t->upstream_model,
         .quirks = t->provider->quirks,
+        .refused = provider_refused_members(t->provider->kind, t->upstream_model),
         .envelope = dialects_envelope(a->cand->op),
         .want_usage = want_usage,
         .default_max_tokens = DEFAULT_MAX_TOKENS,
