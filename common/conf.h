@@ -103,6 +103,7 @@ enum conf_tristate { CONF_AUTO, CONF_OFF, CONF_ON };
 struct conf_secret {
     struct slice ref;  /* "env:NAME", "file:/path", "credential:NAME", "exec:/path", or a path */
     struct slice blob; /* for secrets_get(); n == 0: not configured */
+    bool optional;     /* of the environment, where it may be missing: then there is no blob */
 };
 
 struct conf_gateway {
@@ -215,6 +216,9 @@ struct conf_credential {
     int64_t weight;
     struct conf_slices models; /* upstream models that it serves; n == 0: all */
 };
+
+/* "gcp-sa": the word of the setting. */
+const char *conf_cred_auth_name(enum conf_cred_auth a);
 
 /* Whether its requests are signed with AWS keys, fetched or configured. */
 static inline bool conf_credential_signs(const struct conf_credential *c)

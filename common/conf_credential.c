@@ -3,8 +3,8 @@
  * fetched that a credential needs.
  *
  * What the clouds' own tools take from the environment is taken from there too, where the file says
- * nothing: docs/credentials.md lists it. It is the master's environment, the same for all
- * processes.
+ * nothing: docs/credentials.md lists it. All processes see the same of it, but for secrets, which
+ * are the loader's alone: what is here may not depend on whether one is there.
  */
 #include "common/conf_addr.h"
 #include "common/conf_build.h"
@@ -54,6 +54,11 @@ static const struct {
     [CONF_CRED_ENTRA] = {"entra", USES_SECRET | USES_TENANT | USES_CLIENT | USES_SCOPE |
                                       USES_AUTHORITY | USES_METADATA},
 };
+
+const char *conf_cred_auth_name(enum conf_cred_auth a)
+{
+    return auths[a].name;
+}
 
 /* ---- what goes with what ---- */
 
@@ -187,10 +192,12 @@ static void resolve_container(struct build *b, struct conf_token *t, const struc
                     "`metadata_url` is missing, and neither %s nor %s is in the environment", full,
                     relative);
     t->token_file = environment(b, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-    if (!t->token_file.n && environment(b, "AWS_CONTAINER_AUTHORIZATION_TOKEN").n) {
-        t->container_token.ref = SLICE_LIT("env:AWS_CONTAINER_AUTHORIZATION_TOKEN");
-        t->container_token.blob = conf_printf(b->arena, "container_token:%s", s->name.p);
-    }
+    if (!t->token_file.n)
+        t->container_token = (struct conf_secret){
+            .ref = SLICE_LIT("env:AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+            .blob = conf_printf(b->arena, "container_token:%s", s->name.p),
+            .optional = true,
+        };
 }
 
 /* learn.microsoft.com/azure/aks/workload-identity-overview: the names of the environment. */
@@ -296,10 +303,12 @@ static void default_keys(struct build *b, struct conf_credential *c)
     if (c->auth != CONF_CRED_SIGV4 || c->access_key_id.n || c->secret.ref.n)
         return;
     c->access_key_id = environment(b, "AWS_ACCESS_KEY_ID");
-    if (c->access_key_id.n)
-        c->secret.ref = SLICE_LIT("env:AWS_SECRET_ACCESS_KEY");
-    if (c->access_key_id.n && environment(b, "AWS_SESSION_TOKEN").n)
-        c->session_token.ref = SLICE_LIT("env:AWS_SESSION_TOKEN");
+    if (!c->access_key_id.n)
+        return;
+    c->secret.ref = SLICE_LIT("env:AWS_SECRET_ACCESS_KEY");
+    if (!c->session_token.ref.n)
+        c->session_token =
+            (struct conf_secret){.ref = SLICE_LIT("env:AWS_SESSION_TOKEN"), .optional = true};
 }
 
 void conf_resolve_credential(struct build *b, struct raw_credential *r, const struct section *s)

@@ -31,9 +31,9 @@ enum {
     TOKEN_SLOTS = 2048, /* two generations of TOKEN_CREDENTIALS_MAX */
     TOKEN_CREDENTIALS_MAX = 1024,
     TOKEN_IDENTITY_BYTES = 32,
-    /* All parts of a token together. Entra's and Google's are some 2 KiB; AWS names no bound for
-     * its session tokens and says that they are typically below 4 KiB
-     * (docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html). */
+    /* All parts of a token together. Entra's and Google's are some 2 KiB. AWS names no bound for
+     * its session tokens (docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html); as a
+     * header field they couldn't be longer than this either. */
     TOKEN_TEXT_BYTES = 16 * 1024 - 80,
 };
 

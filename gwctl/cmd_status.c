@@ -83,6 +83,21 @@ int ctl_dns(struct ctl *ctl)
     return get_and_print(ctl, "/admin/v1/dns", "names", columns, ARRAY_LEN(columns));
 }
 
+int ctl_credentials(struct ctl *ctl)
+{
+    static const struct column columns[] = {
+        {"NAME", "name", COLUMN_TEXT, NULL},
+        {"PROVIDER", "provider", COLUMN_TEXT, NULL},
+        {"AUTH", "auth", COLUMN_TEXT, NULL},
+        {"STATE", "state", COLUMN_STATE, NULL},
+        {"EXPIRES IN", "expires_in_us", COLUMN_DURATION, ""},
+        {"NEXT IN", "next_in_us", COLUMN_DURATION, ""},
+        {"FAILURES", "failures", COLUMN_NUMBER, ""},
+        {"ERROR", "error", COLUMN_TEXT, ""},
+    };
+    return get_and_print(ctl, "/admin/v1/credentials", "credentials", columns, ARRAY_LEN(columns));
+}
+
 int ctl_audit(struct ctl *ctl)
 {
     static const struct column columns[] = {

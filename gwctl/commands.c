@@ -51,6 +51,8 @@ const struct ctl_command ctl_commands[] = {
      ctl_workers},
     {NULL, "dns", "", 0, 0, "The resolved names of the providers.", "gwctl dns", NULL, true,
      ctl_dns},
+    {NULL, "credentials", "", 0, 0, "The providers' credentials, and how their tokens do.",
+     "gwctl credentials", NULL, true, ctl_credentials},
     {NULL, "reload", "", 0, 0, "Read the configuration again; waits, says what changed or why not.",
      "gwctl reload && echo taken", NULL, false, ctl_reload},
     {NULL, "drain", "", 0, 0, "Say not ready and close idle connections; go on serving.",

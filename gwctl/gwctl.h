@@ -104,6 +104,7 @@ void ctl_put_escaped(struct buf *path, const char *text);
 int ctl_status(struct ctl *ctl);
 int ctl_workers(struct ctl *ctl);
 int ctl_dns(struct ctl *ctl);
+int ctl_credentials(struct ctl *ctl);
 int ctl_version(struct ctl *ctl);
 int ctl_reload(struct ctl *ctl);
 int ctl_drain(struct ctl *ctl);

@@ -14,6 +14,9 @@ void admin_status(struct admin_call *call);
 void admin_workers(struct admin_call *call);
 void admin_dns(struct admin_call *call);
 
+/* admin_credentials.c */
+void admin_credentials(struct admin_call *call);
+
 /* admin_metrics.c */
 void admin_metrics(struct admin_call *call);
 

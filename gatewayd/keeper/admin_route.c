@@ -18,6 +18,7 @@ const struct admin_route admin_routes[] = {
     ROUTE(GET, "/admin/v1/status", VIEWER, LOOP, status),
     ROUTE(GET, "/admin/v1/workers", VIEWER, LOOP, workers),
     ROUTE(GET, "/admin/v1/dns", VIEWER, LOOP, dns),
+    ROUTE(GET, "/admin/v1/credentials", VIEWER, LOOP, credentials),
     ROUTE(POST, "/admin/v1/reload", ADMIN, LOOP, reload),
     ROUTE(POST, "/admin/v1/drain", ADMIN, LOOP, drain),
     ROUTE(POST, "/admin/v1/resume", ADMIN, LOOP, resume),

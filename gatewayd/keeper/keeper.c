@@ -15,9 +15,11 @@
 #include "common/token_shm.h"
 #include "gatewayd/keeper/admin.h"
 #include "gatewayd/keeper/dns.h"
+#include "gatewayd/keeper/fetch.h"
 #include "gatewayd/keeper/ledger_writer.h"
 #include "gatewayd/keeper/object_writer.h"
 #include "gatewayd/keeper/reloads.h"
+#include "gatewayd/keeper/tokens.h"
 #include "gatewayd/net/tls.h"
 
 #include <signal.h>
@@ -139,6 +141,7 @@ static int keeper_build(struct child *c, struct child_build *b, struct errbuf *e
     }
     k->built = g;
     want_names(k);
+    tokens_want(k->tokens, k->running, k->built);
     return 0;
 }
 
@@ -153,6 +156,7 @@ static void keeper_swap(struct child *c)
     admin_server_listen(k->admin, k->running->listener, k->running->n_listeners, k->running->conf);
     keeper_gen_unref(old);
     want_names(k);
+    tokens_want(k->tokens, k->running, k->built);
     if (old)
         dns_check_files(k->dns);
 }
@@ -163,6 +167,7 @@ static void keeper_discard(struct child *c)
     keeper_gen_unref(k->built);
     k->built = NULL;
     want_names(k);
+    tokens_want(k->tokens, k->running, k->built);
 }
 
 /* ---- the dead ---- */
@@ -285,6 +290,10 @@ static int keeper_start(struct child *c, struct errbuf *e)
     k->dns = dns_new(c->base, k->dns_seg, NULL, e);
     if (!k->dns)
         return -1;
+    k->fetcher = fetcher_new(c->base, e);
+    if (!k->fetcher)
+        return -1;
+    k->tokens = tokens_new(c->base, k->token_seg, k->fetcher, k->readers);
     k->reloads = reloads_new(k);
     k->admin = admin_server_new(k);
     k->stale_timer = event_new(c->base, -1, EV_PERSIST, on_stale_timer, k);
@@ -304,6 +313,8 @@ static void keeper_close(struct keeper *k)
     reloads_free(k->reloads);
     admin_server_free(k->admin);
     dns_free(k->dns);
+    tokens_free(k->tokens);
+    fetcher_free(k->fetcher);
     if (k->stale_timer)
         event_free(k->stale_timer);
     if (k->orphan_timer)

@@ -25,6 +25,8 @@ struct ledger_writer;
 struct object_writer;
 struct tls_ctx;
 struct token_seg;
+struct fetcher;
+struct tokens;
 
 /* One generation as the keeper needs it. Counted, by the loop only: calls in flight keep theirs. */
 struct keeper_gen {
@@ -53,6 +55,8 @@ struct keeper {
     struct dns *dns;
     struct shm tokens_shm;
     struct token_seg *token_seg; /* in it */
+    struct fetcher *fetcher;
+    struct tokens *tokens;
     struct admin_server *admin;
     struct reloads *reloads;
     struct ledger_writer *ledger;

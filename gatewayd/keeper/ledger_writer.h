@@ -7,7 +7,8 @@
  * write. It never loses a record: what can't be written stays in its slot, the segment says so
  * (money_ledger_unwritable_since), it is tried again after ever longer pauses of at most 5 s, and
  * when slots run out workers answer 503. A slot whose body is malformed stops nobody: it becomes an
- * unsettled record of its reservation, or goes to quarantine when it doesn't say what it belongs to.
+ * unsettled record of its reservation, or goes to quarantine when it doesn't say what it belongs
+ * to.
  *
  * All functions but ledger_writer_add are for the keeper's main thread; none of these waits for a
  * disk but stop.

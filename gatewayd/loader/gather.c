@@ -48,6 +48,12 @@ static void hash_blob(struct gather *g, struct slice name, struct slice data)
     crypto_hash_update(g->hash, data.p, data.n);
 }
 
+static bool is_absent(const struct conf_secret *s)
+{
+    struct slice name = s->ref, scheme = slice_split(&name, ':');
+    return s->optional && slice_eq_str(scheme, "env") && !getenv(name.p);
+}
+
 /* Providers share trust stores: what has been read under its name isn't read again. */
 static void read_blob(struct gather *g, const struct conf_secret *s, enum secret_class class,
                       const char *section, struct slice name, const char *key)
@@ -55,7 +61,7 @@ static void read_blob(struct gather *g, const struct conf_secret *s, enum secret
     struct errbuf why;
     struct slice known;
     size_t n;
-    if (!s->ref.n || secrets_writer_get(g->out, s->blob, &known))
+    if (!s->ref.n || secrets_writer_get(g->out, s->blob, &known) || is_absent(s))
         return;
     if (!g->run_programs && slice_starts_with(s->ref, SLICE_LIT("exec:")))
         return;
@@ -284,6 +290,16 @@ static void prove_token_trust(struct gather *g, const struct conf_credential *c)
     tls_ca_free(ca);
 }
 
+static int check_token_uri(const struct conf_credential *c, const struct gcp_account *a,
+                           struct errbuf *e)
+{
+    if (c->token.token_url.host.n ||
+        slice_starts_with(slice_str(a->token_uri), SLICE_LIT("https://")))
+        return 0;
+    return err_set(e, "service account: `token_uri` must begin with https://; `token_url` of the "
+                      "credential overrides it");
+}
+
 /* A file with a key that signs, and a token service that secrets may be shown to. */
 static void prove_service_account(struct gather *g, const struct conf_credential *c)
 {
@@ -297,7 +313,8 @@ static void prove_service_account(struct gather *g, const struct conf_credential
         return;
     buf_init(&assertion, GCP_JWT_MAX_BYTES);
     if (gcp_account_read(&account, file, &why) < 0 ||
-        gcp_jwt_write(&account, c->token.scope, g->now_us / 1000000, &assertion, &why) < 0)
+        gcp_jwt_write(&account, c->token.scope, g->now_us / 1000000, &assertion, &why) < 0 ||
+        check_token_uri(c, &account, &why) < 0)
         fault(g, section_of("credential", c->name, place, sizeof place), SLICE_LIT("secret"),
               why.msg);
     gcp_account_wipe(&account);

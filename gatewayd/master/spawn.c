@@ -33,14 +33,34 @@ void proc_set_state(struct proc *p, enum child_state state)
         atomic_store(&p->ctl->state, (uint32_t)state);
 }
 
-/* Names of the variables that workers and keeper need. Provider secrets come by environment
- * variables too, and those are the loader's alone. */
+/* Names of the variables that workers and keeper need to come to the same configuration as the
+ * loader (conf_credential.c reads those of the clouds; none of them is a secret). Provider secrets
+ * come by environment variables too, and those are the loader's alone. */
 static bool may_inherit(const char *variable)
 {
-    static const char *const names[] = {
-        "PATH=",         "HOME=",          "LANG=",         "TZ=",           "HTTP_PROXY=",
-        "HTTPS_PROXY=",  "NO_PROXY=",      "http_proxy=",   "https_proxy=",  "no_proxy=",
-        "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=", "GATEWAYD_FAULT="};
+    static const char *const names[] = {"PATH=",
+                                        "HOME=",
+                                        "LANG=",
+                                        "TZ=",
+                                        "HTTP_PROXY=",
+                                        "HTTPS_PROXY=",
+                                        "NO_PROXY=",
+                                        "http_proxy=",
+                                        "https_proxy=",
+                                        "no_proxy=",
+                                        "AWS_ACCESS_KEY_ID=",
+                                        "AWS_CONTAINER_CREDENTIALS_FULL_URI=",
+                                        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=",
+                                        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=",
+                                        "AZURE_CLIENT_ID=",
+                                        "AZURE_TENANT_ID=",
+                                        "AZURE_AUTHORITY_HOST=",
+                                        "AZURE_FEDERATED_TOKEN_FILE=",
+                                        "ASAN_OPTIONS=",
+                                        "UBSAN_OPTIONS=",
+                                        "LSAN_OPTIONS=",
+                                        "TSAN_OPTIONS=",
+                                        "GATEWAYD_FAULT="};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strncmp(variable, names[i], strlen(names[i])) == 0)
             return true;

@@ -53,6 +53,8 @@ struct tls_ca *tls_ca_load(struct tls_pem pem, struct errbuf *err);
 struct tls_ca *tls_ca_load_system(struct errbuf *err);
 struct tls_ca *tls_ca_ref(struct tls_ca *ca);
 void tls_ca_free(struct tls_ca *ca);
+/* For the context of somebody else's TLS connection (an SSL_CTX): verifies by this store alone. */
+void tls_ca_install(const struct tls_ca *ca, void *ssl_ctx);
 
 /* Sessions to resume, of one target: never share a cache between hosts, client certificates or
  * tenants. Holds up to 8, newest first. A TLS 1.3 ticket is offered once (RFC 8446 §C.4). */

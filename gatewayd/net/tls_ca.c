@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -27,6 +28,11 @@ static struct list live = {&live, &live};
 X509_STORE *tls_ca_store(const struct tls_ca *ca)
 {
     return ca->store;
+}
+
+void tls_ca_install(const struct tls_ca *ca, void *ssl_ctx)
+{
+    SSL_CTX_set1_cert_store(ssl_ctx, ca->store);
 }
 
 struct tls_ca *tls_ca_ref(struct tls_ca *ca)

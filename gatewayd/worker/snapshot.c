@@ -49,7 +49,8 @@ static struct sigv4_signer *new_signer(const struct snapshot *s, const struct co
         return NULL;
     if (!conf_credential_fetched(c)) {
         if (!secrets_get(s->secrets, c->secret.blob, &secret) ||
-            (c->session_token.blob.n && !secrets_get(s->secrets, c->session_token.blob, &token)))
+            (c->session_token.blob.n && !secrets_get(s->secrets, c->session_token.blob, &token) &&
+             !c->session_token.optional))
             return NULL;
         keys = (struct sigv4_credentials){.access_key_id = c->access_key_id,
                                           .secret = slice_trim(secret.data),

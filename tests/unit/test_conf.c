@@ -238,12 +238,12 @@ static void tokens_come_from_the_environment(void **state)
 {
     setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/1", 1);
     setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials", 1);
-    setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "t", 1);
     struct conf *c = build_ok(AWS "auth = sigv4-container\n");
     const struct conf_token *t = &credential_of(c)->token;
     assert_string_equal(t->metadata_url.host.p, "169.254.170.2");
     assert_string_equal(t->metadata_url.path.p, "/v2/credentials/1");
     assert_string_equal(t->container_token.ref.p, "env:AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    assert_true(t->container_token.optional);
     conf_free(c);
 
     unsetenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
@@ -255,18 +255,15 @@ static void tokens_come_from_the_environment(void **state)
     assert_int_equal(t->container_token.ref.n, 0);
     conf_free(c);
     unsetenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-    unsetenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
     unsetenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
 
     setenv("AWS_ACCESS_KEY_ID", "AKID", 1);
-    setenv("AWS_SESSION_TOKEN", "t", 1);
     c = build_ok(AWS "auth = sigv4\n");
     assert_string_equal(credential_of(c)->access_key_id.p, "AKID");
     assert_string_equal(credential_of(c)->secret.ref.p, "env:AWS_SECRET_ACCESS_KEY");
     assert_string_equal(credential_of(c)->session_token.ref.p, "env:AWS_SESSION_TOKEN");
     conf_free(c);
     unsetenv("AWS_ACCESS_KEY_ID");
-    unsetenv("AWS_SESSION_TOKEN");
 
     setenv("AZURE_FEDERATED_TOKEN_FILE", "/run/federated", 1);
     setenv("AZURE_TENANT_ID", "t", 1);
