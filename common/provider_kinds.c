@@ -7,10 +7,10 @@
 #include "common/provider_kinds.h"
 
 /* Which operations a vendor documents. */
-#define CHAT(completions, embeddings, models) OPS(completions, embeddings, models, 0)
-#define OPS(completions, embeddings, models, responses)                                            \
+#define CHAT(completions, embeddings, models) OPS(completions, embeddings, models, 0, )
+#define OPS(completions, embeddings, models, responses, ...)                                       \
     .paths = {[PROVIDER_OP_CHAT] = "/chat/completions",                                            \
-              [PROVIDER_OP_RESPONSES] = (responses) ? "/responses" : NULL,                         \
+              __VA_ARGS__[PROVIDER_OP_RESPONSES] = (responses) ? "/responses" : NULL,              \
               [PROVIDER_OP_COMPLETIONS] = (completions) ? "/completions" : NULL,                   \
               [PROVIDER_OP_EMBEDDINGS] = (embeddings) ? "/embeddings" : NULL,                      \
               [PROVIDER_OP_MODELS] = (models) ? "/models" : NULL}
@@ -138,7 +138,8 @@ static const struct provider_family vertex_families[] = {
 static const struct provider_kind kinds[] = {
     /* https://platform.openai.com/docs/api-reference */
     OPENAI("openai", "OpenAI", "https://api.openai.com/v1", BEARER,
-           .quirks = PROVIDER_QUIRK_NEW_NAMES, .refusals = openai_refusals, OPS(1, 1, 1, 1)),
+           .quirks = PROVIDER_QUIRK_NEW_NAMES, .refusals = openai_refusals,
+           OPS(1, 1, 1, 1, [PROVIDER_OP_INPUT_TOKENS] = "/responses/input_tokens", )),
     /* Servers of one's own, which ignore what they don't know or want it. */
     OPENAI("openai-compatible", "Anything that speaks the OpenAI API", NULL, BEARER_OPTIONAL,
            .quirks = PROVIDER_QUIRK_REASONING_BACK, ALL),
@@ -231,6 +232,7 @@ static const struct provider_kind kinds[] = {
      .title = "Google Vertex AI",
      .base_url = "https://{location}-aiplatform.googleapis.com/v1",
      .auth = PROVIDER_AUTH_X_GOOG_API_KEY,
+     .quirks = PROVIDER_QUIRK_COUNTS_FLAT, /* .../model-reference/count-tokens */
      .has_location = true,
      .families = vertex_families,
      .paths = {[PROVIDER_OP_GENERATE] = GOOGLE("generateContent"),
@@ -250,6 +252,7 @@ static const struct provider_kind kinds[] = {
      .auth = PROVIDER_AUTH_BEARER,
      .paths = {[PROVIDER_OP_CONVERSE] = "/model/{model}/converse",
                [PROVIDER_OP_CONVERSE_STREAM] = "/model/{model}/converse-stream",
+               [PROVIDER_OP_CONVERSE_COUNT] = "/model/{model}/count-tokens",
                [PROVIDER_OP_INVOKE_EMBED] = "/model/{model}/invoke"}},
     /* https://docs.cohere.com/reference/chat: each operation has the version of its own. */
     {.name = "cohere",

@@ -214,10 +214,16 @@ static const struct {
     {SLICE_LIT("promptVariables"), read_variables},
 };
 
-static int read_members(struct light *r)
+/* What CountTokens counts: a Converse request. The body of an InvokeModel is not looked into. */
+static uint32_t counted(const struct json_doc *d)
+{
+    return json_get_lit(d, json_get_lit(d, JSON_ROOT, "input"), "converse");
+}
+
+static int read_members(struct light *r, uint32_t request)
 {
     uint32_t seen = 0;
-    json_foreach_member(r->d, JSON_ROOT, k)
+    json_foreach_member(r->d, request, k)
     {
         for (size_t i = 0; i < ARRAY_LEN(members); i++) {
             if (!json_str_eq(r->d, k, members[i].name))
@@ -263,7 +269,10 @@ int bedrock_read_request(struct json_doc *d, struct slice body, enum dialect_op 
     out->root = (struct dialect_span){d->toks[JSON_ROOT].off, d->toks[JSON_ROOT].end};
     out->include_usage = true; /* its streams always carry it */
     out->hosted_tools = is_stored_prompt(default_model);
-    return read_members(&r);
+    uint32_t request = op == DIALECT_COUNT_TOKENS ? counted(d) : JSON_ROOT;
+    if (request == JSON_NONE)
+        out->prompt_bytes = body.n;
+    return read_members(&r, request);
 }
 
 int bedrock_rewrite_request(const struct dialect_request *req, const struct dialect_rewrite *how,

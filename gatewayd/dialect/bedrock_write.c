@@ -429,12 +429,15 @@ int bedrock_write_request_ir(const struct ir_request *r, const struct codec_targ
     jw_object(&w);
     if (write_system(&bw) < 0 || write_messages(&bw) < 0)
         return -1;
-    write_inference(&bw, &plan);
+    if (r->op != DIALECT_COUNT_TOKENS)
+        write_inference(&bw, &plan);
     if (write_tools(&bw) < 0)
         return -1;
     write_model_fields(&bw, &plan);
-    write_schema(&bw);
-    write_hints(&bw);
+    if (r->op != DIALECT_COUNT_TOKENS) { /* ConverseTokensRequest has neither */
+        write_schema(&bw);
+        write_hints(&bw);
+    }
     jw_object_end(&w);
     if (jw_finish(&w, &n) == 0)
         return 0;

@@ -90,6 +90,8 @@ struct dialect_request {
     uint32_t n_refs;
     struct dialect_ref refs[DIALECT_REFS_MAX];
 
+    bool enveloped; /* of a count: a whole request stands in it (Gemini) */
+
     /* For the splice. */
     struct dialect_span root; /* the body's object */
     struct dialect_span model_value;

@@ -3,24 +3,30 @@
  */
 #include "gatewayd/dialect/dialects.h"
 
+#include "gatewayd/dialect/count.h"
 #include "gatewayd/dialect/embed.h"
 
 static const struct {
     const struct dialect *native;
-    const struct codec *chat, *embeddings, *embed_content, *rerank;
+    const struct codec *chat, *count, *embeddings, *embed_content, *rerank;
 } served[DIALECT_N_IDS] = {
     [DIALECT_OPENAI] = {.native = &dialect_openai,
                         .chat = &codec_openai_chat,
                         .embeddings = &codec_openai_embed},
     [DIALECT_OPENAI_RESPONSES] = {.native = &dialect_openai_responses,
-                                  .chat = &codec_openai_responses},
-    [DIALECT_ANTHROPIC] = {.native = &dialect_anthropic, .chat = &codec_anthropic},
+                                  .chat = &codec_openai_responses,
+                                  .count = &codec_responses_count},
+    [DIALECT_ANTHROPIC] = {.native = &dialect_anthropic,
+                           .chat = &codec_anthropic,
+                           .count = &codec_anthropic_count},
     [DIALECT_GEMINI] = {.native = &dialect_gemini,
                         .chat = &codec_gemini,
+                        .count = &codec_gemini_count,
                         .embeddings = &codec_gemini_embed,
                         .embed_content = &codec_gemini_embed_content},
     [DIALECT_BEDROCK] = {.native = &dialect_bedrock,
                          .chat = &codec_bedrock,
+                         .count = &codec_bedrock_count,
                          .embeddings = &codec_bedrock_embed},
     [DIALECT_COHERE] = {.native = &dialect_cohere, .chat = &codec_cohere},
     [DIALECT_OPENAI_RELAY] = {.native = &dialect_openai_relay},
@@ -48,6 +54,8 @@ static const struct {
                                         DIALECT_RAW_PREDICT},
     [PROVIDER_OP_COUNT_RAW_PREDICT] = {DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, WHOLE,
                                        DIALECT_COUNT_RAW_PREDICT},
+    [PROVIDER_OP_INPUT_TOKENS] = {DIALECT_OPENAI_RESPONSES, DIALECT_COUNT_TOKENS, WHOLE},
+    [PROVIDER_OP_CONVERSE_COUNT] = {DIALECT_BEDROCK, DIALECT_COUNT_TOKENS, WHOLE},
     [PROVIDER_OP_BATCH_EMBED] = {DIALECT_GEMINI, DIALECT_EMBEDDINGS, WHOLE},
     [PROVIDER_OP_EMBED_CONTENT] = {DIALECT_GEMINI, DIALECT_EMBED_CONTENT, WHOLE},
     [PROVIDER_OP_INVOKE_EMBED] = {DIALECT_BEDROCK, DIALECT_EMBEDDINGS, WHOLE},
@@ -73,6 +81,8 @@ const struct codec *dialects_codec(enum dialect_id id, enum dialect_op op)
     switch (op) {
     case DIALECT_CHAT:
         return served[id].chat;
+    case DIALECT_COUNT_TOKENS:
+        return served[id].count;
     case DIALECT_EMBEDDINGS:
         return served[id].embeddings;
     case DIALECT_EMBED_CONTENT:

@@ -66,7 +66,7 @@ static const char page_head[] =
     "- A stream has a clean end only when the provider's own end, or at least its finish reason,\n"
     "  has come. An error inside a stream becomes the error event of the caller's dialect and an\n"
     "  unclean end.\n"
-    "- Completions and counting tokens are served by providers of the same dialect only.\n"
+    "- Completions are served by providers of the same dialect only.\n"
     "- Requests that are signed with AWS keys (SigV4) are not taken from clients: their\n"
     "  SDKs can send a key of the gateway as a bearer token (`AWS_BEARER_TOKEN_BEDROCK`). "
     "Amazon's\n"
@@ -196,7 +196,34 @@ static const struct {
       {DIALECT_GEMINI,
        "`/v1beta/models/{model}:embedContent` and `:batchEmbedContents`, also `/genai/v1beta/…`"},
       {DIALECT_BEDROCK, ""}}},
+    {DIALECT_COUNT_TOKENS,
+     "Counting tokens",
+     "A request is counted by the provider that would answer it. What becomes of its fields is as "
+     "in\n"
+     "the dialect's chats above; what says how to answer (sampling, limits, log probabilities, …) "
+     "is\n"
+     "no part of a prompt and is left out in silence. Where none of a model's targets can count, "
+     "the\n"
+     "gateway answers with an estimate of its own, marked by `x-gw-estimated: input_tokens`: about "
+     "a\n"
+     "token for four bytes of the prompt's JSON and some for each message, tool and image. No "
+     "provider\n"
+     "is asked then, and nothing is recorded or billed. `input.invokeModel` of Bedrock's "
+     "CountTokens\n"
+     "reaches Bedrock only.\n",
+     {{DIALECT_OPENAI_RESPONSES, "`/v1/responses/input_tokens`, also `/openai/v1/…`"},
+      {DIALECT_ANTHROPIC, "`/v1/messages/count_tokens`, also `/anthropic/v1/…`"},
+      {DIALECT_GEMINI, "`/v1beta/models/{model}:countTokens`, also `/genai/v1beta/…`"},
+      {DIALECT_BEDROCK, "`/model/{model}/count-tokens`, also `/bedrock/…`"}}},
 };
+
+static bool offers(const struct provider_kind *k, enum dialect_id id, enum dialect_op op)
+{
+    for (unsigned p = 0; p < PROVIDER_N_OPS; p++)
+        if (k->paths[p] && dialects_is_native((enum provider_op)p, id, op))
+            return true;
+    return false;
+}
 
 static void put_other(struct page *p, size_t i)
 {
@@ -206,17 +233,18 @@ static void put_other(struct page *p, size_t i)
         others[i].title, others[i].text);
     for (size_t k = 0; others[i].spoken[k].id != DIALECT_NONE; k++) {
         enum dialect_id id = others[i].spoken[k].id;
-        enum provider_op op = dialects_op(id, others[i].op, false);
         const char *glue = "";
         put(p, "| %s | %s | ", dialects_codec(id, others[i].op)->name, others[i].spoken[k].routes);
         for (size_t j = 0; j < n; j++) {
-            if (!kinds[j].paths[op])
+            if (!offers(&kinds[j], id, others[i].op))
                 continue;
             put(p, "%s`%s`", glue, kinds[j].name);
             glue = ", ";
         }
         put(p, " |\n");
     }
+    if (others[i].op == DIALECT_COUNT_TOKENS)
+        return;
     for (size_t k = 0; others[i].spoken[k].id != DIALECT_NONE; k++)
         put_codec(p, dialects_codec(others[i].spoken[k].id, others[i].op), others[i].op);
 }

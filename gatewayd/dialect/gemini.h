@@ -61,7 +61,11 @@ int gemini_write_request(const struct ir_request *r, const struct codec_target *
  * nullable as a type. {NULL}: it doesn't fit. */
 struct slice gemini_json_schema(const struct json_doc *d, uint32_t v, struct arena *a);
 
-/* ---- embeddings, natively (gemini_embed_native.c) ---- */
+/* ---- models named in bodies, and embeddings, natively (gemini_embed_native.c) ---- */
+
+/* Notes where the object names its model. -1: there are too many. */
+GW_MUSTUSE int gemini_note_models(const struct json_doc *d, uint32_t object,
+                                  struct dialect_request *out);
 
 /* "At most 100 requests can be in one batch" is the API's own answer to more. */
 enum { GEMINI_BATCH_MAX = 100 };

@@ -18,6 +18,20 @@ static int refuse(struct dialect_refusal *why, const char *code, const char *par
     return -1;
 }
 
+int gemini_note_models(const struct json_doc *d, uint32_t object, struct dialect_request *out)
+{
+    json_foreach_member(d, object, k)
+    {
+        if (!gemini_is(d, k, "model") || json_type(d, k + 1) != JSON_STRING)
+            continue;
+        if (out->n_more_models == DIALECT_MORE_MODELS)
+            return -1;
+        out->more_models[out->n_more_models++] =
+            (struct dialect_span){d->toks[k + 1].off, d->toks[k + 1].end};
+    }
+    return 0;
+}
+
 static int read_one(const struct json_doc *d, uint32_t v, struct dialect_request *out,
                     struct dialect_refusal *why)
 {
@@ -28,13 +42,9 @@ static int read_one(const struct json_doc *d, uint32_t v, struct dialect_request
     {
         if (gemini_is(d, k, "content") || gemini_is(d, k, "title"))
             out->prompt_bytes += json_raw(d, k + 1).n;
-        if (!gemini_is(d, k, "model") || json_type(d, k + 1) != JSON_STRING)
-            continue;
-        if (out->n_more_models == DIALECT_MORE_MODELS)
-            return refuse(why, "invalid_value", "requests", "names more than one model a request.");
-        out->more_models[out->n_more_models++] =
-            (struct dialect_span){d->toks[k + 1].off, d->toks[k + 1].end};
     }
+    if (gemini_note_models(d, v, out) < 0)
+        return refuse(why, "invalid_value", "requests", "names more than one model a request.");
     return 0;
 }
 

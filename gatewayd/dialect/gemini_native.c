@@ -213,11 +213,15 @@ static const struct member members[] = {
 };
 enum { N_OF_GENERATE = ARRAY_LEN(members) - 1 };
 
-/* countTokens takes a whole request as well. */
+/* countTokens takes a whole request as well, which names the model again. */
 static int read_inner(struct reader *r, const char *param, uint32_t v)
 {
     if (json_type(r->d, v) != JSON_OBJECT)
         return wrong_type(r, param, v, "an object");
+    r->out->enveloped = true;
+    if (gemini_note_models(r->d, v, r->out) < 0)
+        return refuse(r, "duplicate_member", "generateContentRequest.model",
+                      "'generateContentRequest.model' is given too often.");
     return read_members(r, v, members, N_OF_GENERATE);
 }
 

@@ -321,6 +321,16 @@ static void number(struct json_writer *w, const char *name, struct slice spelled
     jw_raw(w, spelled);
 }
 
+/* Of the settings those on which the input's tokens depend. */
+static void write_counted(struct json_writer *w, const struct ir_request *r)
+{
+    if (r->format != IR_FORMAT_UNSET) {
+        jw_key_plain(w, SLICE_LIT("text"));
+        openai_responses_write_text(w, r);
+    }
+    write_reasoning_options(w, r);
+}
+
 static void write_settings(struct json_writer *w, const struct ir_request *r)
 {
     if (r->max_tokens >= 0)
@@ -366,7 +376,10 @@ int openai_responses_write_request(const struct ir_request *r, const struct code
         if (r->parallel_tools >= 0)
             jw_member_bool(&w, "parallel_tool_calls", r->parallel_tools);
     }
-    write_settings(&w, r);
+    if (r->op == DIALECT_COUNT_TOKENS)
+        write_counted(&w, r);
+    else
+        write_settings(&w, r);
     jw_object_end(&w);
     return jw_finish(&w, &n);
 }

@@ -486,13 +486,22 @@ static bool holds_foreign_signatures(const struct req *r)
            provenance_in(request_body(r));
 }
 
+/* Whether the caller's bytes can go as they came. Of one wire format too there are two ways to have
+ * a whole request counted. */
+static bool is_native(const struct attempt *a)
+{
+    const struct req *r = a->req;
+    bool flat = a->cand->target->provider->quirks & PROVIDER_QUIRK_COUNTS_FLAT;
+    return dialects_is_native(a->cand->op, r->route->dialect, r->route->op) &&
+           !(flat && r->ask.enveloped);
+}
+
 static bool build_request(struct attempt *a, const struct upstream_token *token,
                           struct dialect_refusal *why)
 {
-    bool native = dialects_is_native(a->cand->op, a->req->route->dialect, a->req->route->op);
     why->message[0] = 0;
     a->req->dropped = slice_of(NULL, 0);
-    if (!native                            ? !build_translated(a, why)
+    if (!is_native(a)                      ? !build_translated(a, why)
         : holds_foreign_signatures(a->req) ? !build_rewritten(a, why)
                                            : !build_body(a))
         return false;

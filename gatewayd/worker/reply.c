@@ -7,6 +7,7 @@
 #include "gatewayd/worker/accesslog.h"
 #include "gatewayd/worker/attempt.h"
 #include "gatewayd/worker/auth.h"
+#include "gatewayd/worker/bound.h"
 #include "gatewayd/worker/headwriter.h"
 
 enum { ORIGIN_MAX_BYTES = 512, ERROR_BODY_BYTES = 2048 };
@@ -375,6 +376,22 @@ static void reply_ready(struct req *r)
         reply_json(r, 200, SLICE_LIT("{\"status\":\"ready\"}"));
     else
         reply_json(r, 503, SLICE_LIT("{\"status\":\"draining\"}"));
+}
+
+void reply_count(struct req *r)
+{
+    const struct codec *codec = dialects_codec(r->route->dialect, r->route->op);
+    struct ir_response answer = {.op = r->route->op,
+                                 .usage.input_tokens = bound_estimate_input(&r->ask)};
+    const struct codec_caller as = {.request_id = slice_str(r->id_text)};
+    struct buf b;
+    buf_init(&b, 1024);
+    r->estimated = true;
+    if (codec->write_response(&answer, &as, &b) == 0)
+        reply_json(r, 200, buf_slice(&b));
+    else
+        req_fail(r, 500, "internal_error", "the answer does not fit into memory");
+    buf_release(&b);
 }
 
 void reply_local(struct req *r)

@@ -47,6 +47,9 @@ const char *reply_status_text(int status);
 
 /* GET /healthz, /readyz, /v1/models, /v1/models/{model} */
 void reply_local(struct req *r);
+/* An estimate of the request's input tokens, for models none of whose providers can count: nobody
+ * is asked, nothing is billed. */
+void reply_count(struct req *r);
 /* A CORS preflight (Fetch standard, "CORS-preflight request"), if the request is one and the origin
  * is allowed. */
 bool reply_preflight(struct req *r);

@@ -386,6 +386,10 @@ static enum req_step step_try(struct req *r)
     struct candidate *cand =
         r->current && !r->current->tried ? (struct candidate *)r->current : req_route_next(r);
     struct dialect_refusal why;
+    if (r->n_candidates == 0) {
+        reply_count(r);
+        return answered_locally(r);
+    }
     if (!cand) {
         req_answer_exhausted(r);
         return REQ_STEP_MORE;

@@ -217,7 +217,7 @@ static bool make_candidates(struct req *r)
     for (uint32_t i = 0; i < r->model->n_fallbacks; i++)
         if (auth_may_use(r, r->model->fallbacks[i]->name))
             add_model(r, r->model->fallbacks[i]);
-    if (r->n_candidates > 0)
+    if (r->n_candidates > 0 || r->ask.op == DIALECT_COUNT_TOKENS) /* which we can do ourselves */
         return true;
     r->param = "model";
     req_fail(r, 400, "unsupported_operation", "no target of this model offers %s",

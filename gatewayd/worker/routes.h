@@ -40,6 +40,8 @@ enum route_stream {
       DIALECT_CHAT, ROUTE_BODY_SAYS)                                                               \
     X(RESPONSES, POST, "/v1/responses", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,                       \
       DIALECT_OPENAI_RESPONSES, DIALECT_CHAT, ROUTE_BODY_SAYS)                                     \
+    X(INPUT_TOKENS, POST, "/v1/responses/input_tokens", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,       \
+      DIALECT_OPENAI_RESPONSES, DIALECT_COUNT_TOKENS, ROUTE_WHOLE)                                 \
     X(COMPLETIONS, POST, "/v1/completions", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI,   \
       DIALECT_COMPLETIONS, ROUTE_BODY_SAYS)                                                        \
     X(EMBEDDINGS, POST, "/v1/embeddings", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI,     \
@@ -76,6 +78,8 @@ enum route_stream {
       DIALECT_OPENAI_RELAY, DIALECT_IMAGE_EDITS, ROUTE_BODY_SAYS)                                  \
     X(IMAGE_VARIATIONS, POST, "/v1/images/variations", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,        \
       DIALECT_OPENAI_RELAY, DIALECT_IMAGE_VARIATIONS, ROUTE_WHOLE)                                 \
+    X(CONVERSE_COUNT, POST, "/model/", "/count-tokens", ROUTE_AUTH_KEY, ROUTE_METERED,             \
+      DIALECT_BEDROCK, DIALECT_COUNT_TOKENS, ROUTE_WHOLE)                                          \
     X(MODELS, GET, "/v1/models", NULL, ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,            \
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(MODEL, GET, "/v1/models/", "", ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,              \

@@ -165,12 +165,6 @@ def test_the_next_target_is_asked_where_one_cant_be_told(make_gateway, mock):
     assert answer.header("x-gw-attempts") == "1"
 
 
-def test_counting_is_the_providers_own(gateway):
-    answer = gateway.call("POST", f"/v1beta/models/{MODEL}:countTokens", ASKED)
-    assert answer.status == 400
-    assert "count_tokens" in answer.json()["error"]["message"]
-
-
 @pytest.mark.parametrize("target, body", [
     (GEMINI, b"{"), (GEMINI, b"[]"), (GEMINI, b'{"contents":7}'),
     (CONVERSE, b'{"messages":[{"role":"robot","content":[]}]}'), (CONVERSE, b'{"messages":{}}'),

@@ -165,6 +165,29 @@ static bool vertex_key(struct cloud_view *v, const char *dialects)
     return true;
 }
 
+/* countTokens takes the members of a request that make its prompt, without an envelope
+ * (https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens). */
+static bool vertex_count(struct cloud_view *v, struct slice rest, struct error *err)
+{
+    static const char *const others[] = {"toolConfig", "safetySettings", "cachedContent",
+                                         "serviceTier", "labels"};
+    static const struct slice method = {":countTokens", 12};
+    struct slice body = slice_trim(v->req.body);
+    if (rest.len < method.len ||
+        memcmp(rest.p + rest.len - method.len, method.p, method.len) != 0 || body.len == 0 ||
+        body.p[0] != '{')
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (json_get(body, others[i]).p != NULL)
+            return vertex_refuse(err, "Invalid JSON payload received. Unknown name of countTokens: "
+                                      "Cannot find field.");
+    bytes_adds(&v->body, "{\"generateContentRequest\":");
+    bytes_add_slice(&v->body, body);
+    bytes_adds(&v->body, "}");
+    v->req.body = bytes_slice(&v->body);
+    return true;
+}
+
 static bool vertex_gemini(struct cloud_view *v, struct slice rest, struct error *err)
 {
     struct slice body = slice_trim(v->req.body), item, contents = json_get(body, "contents");
@@ -181,7 +204,7 @@ static bool vertex_gemini(struct cloud_view *v, struct slice rest, struct error 
                 return vertex_refuse(err, "Please use a valid role: user, model.");
         }
     bytes_addf(&v->path, "/v1beta/models/" SLICE_FMT, SLICE_ARG(rest));
-    return true;
+    return vertex_count(v, rest, err);
 }
 
 /* The version's member leaves the body; the model's, if any, takes its place. */

@@ -830,6 +830,7 @@ static struct slice credential(const struct request *req)
 
 static const struct route routes[] = {
     {"POST", "/v1/chat/completions", read_chat, write_chat},
+    {"POST", "/v1/responses/input_tokens", openai_count_read, openai_count_write},
     {"POST", "/v1/responses", openai_responses_read, openai_responses_write},
     {"GET", "/v1/responses/*", openai_stored_read, openai_stored_write},
     {"DELETE", "/v1/responses/*", openai_stored_read, openai_stored_delete},

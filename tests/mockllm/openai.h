@@ -87,6 +87,9 @@ bool openai_responses_read(struct call *call, struct error *err);
 bool openai_stored_read(struct call *call, struct error *err);
 void openai_stored_write(const struct call *call, const struct script *s, struct reply *out);
 void openai_stored_delete(const struct call *call, const struct script *s, struct reply *out);
+/* responses/input_tokens */
+bool openai_count_read(struct call *call, struct error *err);
+void openai_count_write(const struct call *call, const struct script *s, struct reply *out);
 void openai_responses_write(const struct call *call, const struct script *s, struct reply *out);
 
 #endif

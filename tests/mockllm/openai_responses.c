@@ -444,3 +444,40 @@ void openai_responses_write(const struct call *call, const struct script *s, str
     }
     openai_content_fini(&c);
 }
+
+/* ---- responses/input_tokens ---- */
+
+/* platform.openai.com/docs/api-reference/responses/input-tokens */
+bool openai_count_read(struct call *call, struct error *err)
+{
+    static const char *const known[] = {
+        "model",     "input", "instructions", "conversation",        "previous_response_id",
+        "text",      "tools", "tool_choice",  "parallel_tool_calls", "reasoning",
+        "truncation"};
+    struct json j;
+    struct slice key, value;
+    bool started = false;
+    if (!openai_responses_read(call, err))
+        return false;
+    json_init(&j, call->req->body);
+    json_enter(&j, '{');
+    while (json_next_member(&j, &started, &key, &value)) {
+        size_t i = 0;
+        while (i < ARRAY_LEN(known) && !slice_is(key, known[i]))
+            i++;
+        if (i == ARRAY_LEN(known))
+            return openai_refuse(err, 400, "unknown_parameter", "input_tokens",
+                                 "Unknown parameter: '" SLICE_FMT "'.", SLICE_ARG(key));
+    }
+    call->prompt_tokens = (int64_t)(call->req->body.len + 3) / 4;
+    return true;
+}
+
+void openai_count_write(const struct call *call, const struct script *s, struct reply *out)
+{
+    bytes_addf(&out->text, "{\"object\":\"response.input_tokens\",\"input_tokens\":%" PRId64 "}",
+               call->prompt_tokens);
+    out->status = 200;
+    out->ctype = "application/json";
+    reply_end_piece(out, PIECE_WHOLE, 0);
+}

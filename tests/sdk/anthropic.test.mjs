@@ -113,8 +113,6 @@ each(DIALECT, 'messages: abort', async ({ model }) => {
   assert.ok(seen >= 3 && seen < 10000);
 });
 
-each(DIALECT, 'messages: count_tokens', async ({ model, counts }) => {
-  const counting = client.messages.countTokens({ model, messages });
-  if (counts) assert.ok((await counting).input_tokens > 0);
-  else await assert.rejects(counting, Anthropic.APIError);
+each(DIALECT, 'messages: count_tokens', async ({ model }) => {
+  assert.ok((await client.messages.countTokens({ model, messages })).input_tokens > 0);
 });

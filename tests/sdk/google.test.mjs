@@ -115,8 +115,6 @@ each(DIALECT, 'generateContent: abort', async ({ model }) => {
   assert.ok(seen >= 3 && seen < 10000);
 });
 
-each(DIALECT, 'countTokens', async ({ model, counts }) => {
-  const counting = client.models.countTokens({ model, contents });
-  if (counts) assert.ok((await counting).totalTokens > 0);
-  else await assert.rejects(counting, ApiError);
+each(DIALECT, 'countTokens', async ({ model }) => {
+  assert.ok((await client.models.countTokens({ model, contents })).totalTokens > 0);
 });

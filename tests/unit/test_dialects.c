@@ -74,7 +74,7 @@ static void test_tables_are_whole(void **state)
         }
     }
     assert_null(dialects_codec(DIALECT_OPENAI, DIALECT_COMPLETIONS));
-    assert_null(dialects_codec(DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS));
+    assert_null(dialects_codec(DIALECT_OPENAI, DIALECT_COUNT_TOKENS));
 }
 
 static enum provider_op choose(enum dialect_id id, enum dialect_op op, bool stream,
@@ -106,8 +106,15 @@ static void test_own_dialect_first(void **state)
         choose(DIALECT_OPENAI, DIALECT_COMPLETIONS, false, PROVIDER_OP_CHAT, PROVIDER_OP_MESSAGES),
         PROVIDER_N_OPS);
     assert_int_equal(choose(DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, false, PROVIDER_OP_CHAT,
-                            PROVIDER_OP_GENERATE_COUNT),
+                            PROVIDER_OP_CONVERSE),
                      PROVIDER_N_OPS);
+    /* one input goes as a list to another dialect, and as one to its own */
+    assert_int_equal(choose(DIALECT_GEMINI, DIALECT_EMBED_CONTENT, false, PROVIDER_OP_BATCH_EMBED,
+                            PROVIDER_OP_EMBED_CONTENT),
+                     PROVIDER_OP_EMBED_CONTENT);
+    assert_int_equal(choose(DIALECT_GEMINI, DIALECT_EMBED_CONTENT, false, PROVIDER_OP_EMBEDDINGS,
+                            PROVIDER_OP_COMPLETIONS),
+                     PROVIDER_OP_EMBEDDINGS);
 }
 
 static void test_families(void **state)

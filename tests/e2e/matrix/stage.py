@@ -69,8 +69,6 @@ WORDS = {
     "gemini": {"stop": "", "filter": "finish=SAFETY"},
     "bedrock": {"stop": "finish=stop_sequence", "filter": "finish=content_filtered"},
 }
-# Which client dialects can have tokens counted, by which provider dialect.
-COUNTS = {("anthropic", "anthropic"), ("gemini", "gemini")}
 TELLS_STOP_SEQUENCE = ("anthropic", "bedrock")
 
 
