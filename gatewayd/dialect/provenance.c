@@ -168,9 +168,24 @@ struct ir_text provenance_tag(struct arena *a, enum ir_maker m, struct ir_text s
     return ir_plain(slice_of(mem, n));
 }
 
-bool provenance_in(struct slice body)
+static bool has_mark(const char *p, size_t n)
 {
-    return body.n && memmem(body.p, body.n, mark.p, mark.n);
+    size_t look = GW_MIN(n, (size_t)PROVENANCE_LOOK_BYTES);
+    for (size_t i = 0; i + mark.n <= look && (unsigned char)p[i] > ' '; i++)
+        if (p[i] == mark.p[0] && memcmp(p + i, mark.p, mark.n) == 0)
+            return true;
+    return false;
+}
+
+bool provenance_in(const struct json_doc *body)
+{
+    for (const struct json_tok *t = body->toks, *end = t + body->n; t < end; t++) {
+        bool value = (t->info & (JSON_TOK_TYPE | JSON_TOK_KEY)) == JSON_STRING;
+        if (value && t->end - t->off >= mark.n + 2 &&
+            has_mark(body->text + t->off + 1, t->end - t->off - 2))
+            return true;
+    }
+    return false;
 }
 
 enum ir_maker provenance_untagged(const struct codec *c)

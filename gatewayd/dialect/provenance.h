@@ -55,7 +55,9 @@ enum ir_maker provenance_untagged(const struct codec *c);
 void provenance_mark(struct ir_response *r, const struct codec *provider,
                      const struct codec *caller, struct slice model);
 
-/* A body that holds a tag, or an id that carries a signature. */
-bool provenance_in(struct slice body);
+/* A body in which a string begins with a tag or is an id that carries a signature. What is looked
+ * at is a string's first word, of at most PROVENANCE_LOOK_BYTES: not the text of a conversation. */
+enum { PROVENANCE_LOOK_BYTES = 512 };
+bool provenance_in(const struct json_doc *body);
 
 #endif

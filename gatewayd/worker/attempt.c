@@ -482,8 +482,10 @@ static bool build_rewritten(struct attempt *a, struct dialect_refusal *why)
 
 static bool holds_foreign_signatures(const struct req *r)
 {
+    struct json_doc *doc = &r->w->doc;
+    struct slice body = request_body(r);
     return r->ask.messages > 1 && dialects_codec(r->route->dialect, r->route->op) &&
-           provenance_in(request_body(r));
+           json_parse_once(doc, body.p, body.n) == 0 && provenance_in(doc);
 }
 
 /* Whether the caller's bytes can go as they came. Of one wire format too there are two ways to have

@@ -49,7 +49,6 @@ static void test_tags(void **state)
         struct ir_text t =
             provenance_tag(&arena, IR_MAKER_CLAUDE, plain, rows[i].redacted, rows[i].bytes);
         assert_true(ir_text_is(t, slice_str(rows[i].tagged)));
-        assert_true(provenance_in(t.s));
         assert_int_equal(provenance_untag(&arena, &t, &redacted), IR_MAKER_CLAUDE);
         assert_true(ir_text_eq(t, plain));
         assert_int_equal(redacted, rows[i].redacted);
@@ -82,8 +81,31 @@ static void test_what_is_no_tag(void **state)
         assert_int_equal(provenance_untag(&arena, &t, &redacted), IR_MAKER_UNSAID);
         assert_true(ir_text_is(t, slice_str(rows[i])));
     }
-    assert_false(provenance_in(slice_of(NULL, 0)));
-    assert_false(provenance_in(SLICE_LIT("{\"signature\":\"gwSign\"}")));
+}
+
+static void test_bodies(void **state)
+{
+    static const struct {
+        const char *json;
+        bool in;
+    } rows[] = {
+        {"{}", false},
+        {"{\"signature\":\"gwSign\"}", false},
+        {"{\"signature\":\"gwSignedCld0c2lnbmVk\"}", true},
+        {"[\"a\",{\"data\":[\"gwSignedGem0a\\/b=\"]}]", true},
+        {"{\"tool_call_id\":\"call_1gwSignedY2Fs\"}", true},
+        {"{\"gwSigned\":1}", false},
+        {"{\"content\":\"what does gwSigned mean?\"}", false},
+        {"{\"content\":\"gwSigned\"}", true},
+    };
+    struct json_doc d;
+    json_doc_init(&d, 16);
+    assert_false(provenance_in(&d));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_int_equal(json_parse(&d, rows[i].json, strlen(rows[i].json)), 0);
+        assert_int_equal(provenance_in(&d), rows[i].in);
+    }
+    json_doc_release(&d);
 }
 
 static void test_formats(void **state)
@@ -218,13 +240,10 @@ static void test_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_escaped_tags),
-        cmocka_unit_test(test_what_is_no_tag),
-        cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_makers),
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_redacted_comes_back_redacted),
+        cmocka_unit_test(test_tags),           cmocka_unit_test(test_escaped_tags),
+        cmocka_unit_test(test_what_is_no_tag), cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_formats),        cmocka_unit_test(test_makers),
+        cmocka_unit_test(test_requests),       cmocka_unit_test(test_redacted_comes_back_redacted),
         cmocka_unit_test(test_answers),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
