@@ -7,9 +7,14 @@
 
 uint32_t json_get(const struct json_doc *d, uint32_t object, struct slice name)
 {
+    const struct json_tok *toks = d->toks;
+    size_t quoted = name.n + 2;
     json_foreach_member(d, object, k)
     {
-        if (json_str_eq(d, k, name))
+        const struct json_tok *t = &toks[k];
+        if (GW_UNLIKELY(t->info & JSON_TOK_ESCAPED)
+                ? json_str_eq_slow(d, k, name)
+                : t->end - t->off == quoted && memcmp(d->text + t->off + 1, name.p, name.n) == 0)
             return k + 1;
     }
     return JSON_NONE;

@@ -116,7 +116,8 @@ static int read_message(struct anthropic_reader *r, uint32_t index, uint32_t m)
 {
     char path[48];
     enum ir_role role;
-    snprintf(path, sizeof path, "messages.%u", index);
+    size_t n_path = ir_place_text(path, sizeof path, 0, "messages.");
+    n_path = ir_place_index(path, sizeof path, n_path, index);
     if (json_type(r->d, m) != JSON_OBJECT)
         return wrong_type(r, m, path, "an object");
     uint32_t word = json_get_lit(r->d, m, "role"), content = json_get_lit(r->d, m, "content");
@@ -134,7 +135,7 @@ static int read_message(struct anthropic_reader *r, uint32_t index, uint32_t m)
         if (!json_str_eq_lit(r->d, k, "role") && !json_str_eq_lit(r->d, k, "content"))
             anthropic_note_unknown(r, path, k);
     }
-    snprintf(path, sizeof path, "messages.%u.content", index);
+    ir_place_text(path, sizeof path, n_path, ".content");
     if (role == IR_SYSTEM)
         ir_note(r->out, IR_F_SYSTEM);
     return anthropic_read_content(r, role, index, path, content);
@@ -370,7 +371,7 @@ static int read_tools(struct anthropic_reader *r, const char *path, uint32_t v)
     json_foreach_element(r->d, v, e)
     {
         char at[32];
-        snprintf(at, sizeof at, "tools.%u", index++);
+        ir_place_index(at, sizeof at, ir_place_text(at, sizeof at, 0, "tools."), index++);
         if (json_type(r->d, e) != JSON_OBJECT)
             return wrong_type(r, e, at, "an object");
         struct ir_tool *t = ir_add_tool(r->out);

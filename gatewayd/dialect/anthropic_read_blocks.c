@@ -7,7 +7,6 @@
  */
 #include "gatewayd/dialect/anthropic.h"
 
-#include <stdio.h>
 
 enum { PATH_BYTES = 64 };
 
@@ -279,9 +278,11 @@ static int read_result_content(struct place *at, uint32_t content, struct ir_par
     }
     if (json_type(d, content) != JSON_ARRAY)
         return refuse(at, "content must be a string or an array of blocks.");
+    size_t n_up = ir_place_text(path, sizeof path, 0, at->path);
+    n_up = ir_place_text(path, sizeof path, n_up, ".content.");
     json_foreach_element(d, content, b)
     {
-        snprintf(path, sizeof path, "%s.content.%u", at->path, n++);
+        ir_place_index(path, sizeof path, n_up, n++);
         if (read_result_block(&inner, b) < 0)
             return -1;
     }
@@ -373,9 +374,11 @@ int anthropic_read_content(struct anthropic_reader *r, enum ir_role role, uint32
     if (json_type(r->d, content) != JSON_ARRAY)
         return anthropic_wrong_type(r->why, r->d, content, path, "a string or an array of blocks");
     at.path = block_path;
+    size_t n_up = ir_place_text(block_path, sizeof block_path, 0, path);
+    n_up = ir_place_text(block_path, sizeof block_path, n_up, ".");
     json_foreach_element(r->d, content, b)
     {
-        snprintf(block_path, sizeof block_path, "%s.%u", path, n++);
+        ir_place_index(block_path, sizeof block_path, n_up, n++);
         if (read_block(&at, b) < 0)
             return -1;
     }

@@ -19,11 +19,12 @@ void cohere_writer_fini(void *state)
 
 static int begin(struct json_writer *w, struct buf *out, const char *type)
 {
-    if (buf_printf(out, "event: %s\ndata: ", type) < 0)
+    struct slice word = slice_str(type);
+    if (ir_begin_sse(out, word) < 0)
         return -1;
     jw_init_buf(w, out);
     jw_object(w);
-    jw_member_str(w, "type", slice_str(type));
+    jw_member_str(w, "type", word);
     return 0;
 }
 

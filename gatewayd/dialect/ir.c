@@ -261,6 +261,24 @@ struct ir_tool *ir_add_tool(struct ir_request *r)
     return *at = t;
 }
 
+size_t ir_place_text(char *out, size_t cap, size_t n, const char *text)
+{
+    while (*text && n + 1 < cap)
+        out[n++] = *text++;
+    out[n] = '\0';
+    return n;
+}
+
+size_t ir_place_index(char *out, size_t cap, size_t n, uint32_t index)
+{
+    char digits[11], *at = digits + sizeof digits - 1;
+    *at = '\0';
+    do
+        *--at = (char)('0' + index % 10);
+    while (index /= 10);
+    return ir_place_text(out, cap, n, at);
+}
+
 void ir_note_unknown(struct ir_request *r, const char *fmt, ...)
 {
     char path[160];
@@ -448,6 +466,21 @@ struct ir_choice *ir_add_choice(struct ir_response *r, uint32_t index)
     while (*at)
         at = &(*at)->next;
     return *at = c;
+}
+
+/* ---- streams ---- */
+
+int ir_begin_sse(struct buf *out, struct slice type)
+{
+    static const struct slice event = SLICE_LIT("event: "), data = SLICE_LIT("\ndata: ");
+    if (buf_reserve(out, event.n + type.n + data.n) < 0)
+        return -1;
+    char *at = out->data + out->len;
+    memcpy(at, event.p, event.n);
+    memcpy(at + event.n, type.p, type.n);
+    memcpy(at + event.n + type.n, data.p, data.n);
+    out->len += event.n + type.n + data.n;
+    return 0;
 }
 
 /* ---- what a dialect can't say ---- */

@@ -344,6 +344,11 @@ void ir_request_init(struct ir_request *r, struct arena *a, enum dialect_op op);
 struct ir_message *ir_add_message(struct ir_request *r, enum ir_role role, uint32_t index);
 struct ir_part *ir_add_part(struct arena *a, struct ir_part **list, enum ir_part_kind kind);
 struct ir_tool *ir_add_tool(struct ir_request *r);
+/* Where a reader is, "messages.3.content", as text for what may be refused there. Written for every
+ * part and shown for hardly any, and so without printf. Each writes behind the first n bytes of
+ * out, with a NUL, and returns the new length; what has no room is left out. */
+size_t ir_place_text(char *out, size_t cap, size_t n, const char *text);
+size_t ir_place_index(char *out, size_t cap, size_t n, uint32_t index);
 /* Notes a member that has no place in the form. */
 void ir_note_unknown(struct ir_request *r, const char *fmt, ...) GW_PRINTF(2, 3);
 /* Gives calls that came without an id one ("call_<message>_<part>"), results without an id that of
@@ -444,5 +449,8 @@ struct ir_event {
 };
 
 typedef void (*ir_sink_fn)(void *ctx, const struct ir_event *ev);
+
+/* Appends "event: TYPE", a line feed and "data: ": the head of a server-sent event. */
+GW_MUSTUSE int ir_begin_sse(struct buf *out, struct slice type);
 
 #endif

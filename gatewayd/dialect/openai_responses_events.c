@@ -67,10 +67,11 @@ static void init_bufs(struct openai_responses_writer *s)
 
 static void begin_event(struct out *o, const char *type)
 {
-    o->full |= buf_printf(o->buf, "event: %s\ndata: ", type) < 0;
+    struct slice word = slice_str(type);
+    o->full |= ir_begin_sse(o->buf, word) < 0;
     jw_init_buf(&o->w, o->buf);
     jw_object(&o->w);
-    jw_member_str(&o->w, "type", slice_str(type));
+    jw_member_str(&o->w, "type", word);
     jw_member_i64(&o->w, "sequence_number", o->s->sequence++);
 }
 

@@ -144,12 +144,30 @@ static int ip_bytes(const struct net_addr *a, const void **ip)
     return is_mapped(a) ? AF_INET : AF_INET6;
 }
 
+/* inet_ntop is printf, which a request line can do without. */
+static char *format_ipv4(const uint8_t *ip, char *out)
+{
+    char *at = out;
+    for (int i = 0; i < 4; i++) {
+        unsigned v = ip[i];
+        if (v >= 100)
+            *at++ = (char)('0' + v / 100);
+        if (v >= 10)
+            *at++ = (char)('0' + v / 10 % 10);
+        *at++ = (char)('0' + v % 10);
+        *at++ = i < 3 ? '.' : '\0';
+    }
+    return out;
+}
+
 char *net_addr_format_ip(const struct net_addr *a, char out[NET_ADDR_TEXT_BYTES])
 {
     const void *ip;
     if (a->sa.sa_family != AF_INET && a->sa.sa_family != AF_INET6)
         return strcpy(out, net_addr_is_unix(a) ? "unix" : "unknown");
     int family = ip_bytes(a, &ip);
+    if (family == AF_INET)
+        return format_ipv4(ip, out);
     if (!inet_ntop(family, ip, out, NET_ADDR_TEXT_BYTES))
         strcpy(out, "unknown");
     return out;

@@ -252,13 +252,42 @@ static void test_check_fields(void **state)
     buf_release(&dropped);
 }
 
+static void test_places(void **state)
+{
+    char out[64];
+    size_t n = ir_place_text(out, sizeof out, 0, "messages.");
+    n = ir_place_index(out, sizeof out, n, 0);
+    assert_string_equal(out, "messages.0");
+    assert_int_equal(n, 10);
+    n = ir_place_index(out, sizeof out, ir_place_text(out, sizeof out, n, "."), UINT32_MAX);
+    assert_string_equal(out, "messages.0.4294967295");
+    for (size_t cap = 1; cap < 12; cap++) {
+        n = ir_place_index(out, cap, ir_place_text(out, cap, 0, "tools."), 1203);
+        assert_int_equal(n, GW_MIN(cap - 1, strlen("tools.1203")));
+        assert_memory_equal(out, "tools.1203", n);
+        assert_int_equal(out[n], '\0');
+    }
+}
+
+static void test_sse_head(void **state)
+{
+    struct buf b;
+    buf_init(&b, 40);
+    assert_int_equal(ir_begin_sse(&b, SLICE_LIT("ping")), 0);
+    assert_true(slice_eq_str(buf_slice(&b), "event: ping\ndata: "));
+    assert_int_equal(ir_begin_sse(&b, SLICE_LIT("content_block_delta")), -1);
+    assert_int_equal(b.len, strlen("event: ping\ndata: "));
+    buf_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts),        cmocka_unit_test(test_joined_texts),
         cmocka_unit_test(test_arguments),    cmocka_unit_test(test_links),
         cmocka_unit_test(test_broken_links), cmocka_unit_test(test_signed_ids),
-        cmocka_unit_test(test_check_fields),
+        cmocka_unit_test(test_check_fields), cmocka_unit_test(test_places),
+        cmocka_unit_test(test_sse_head),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
