@@ -9,6 +9,7 @@
 #include "gatewayd/worker/auth.h"
 #include "gatewayd/worker/bound.h"
 #include "gatewayd/worker/headwriter.h"
+#include "gatewayd/worker/models.h"
 
 enum { ORIGIN_MAX_BYTES = 512, ERROR_BODY_BYTES = 2048 };
 
@@ -316,60 +317,6 @@ bool reply_preflight(struct req *r)
 
 /* ---- local endpoints ---- */
 
-static void write_model(struct json_writer *w, const struct conf_model *m)
-{
-    jw_object(w);
-    jw_member_str(w, "id", m->name);
-    jw_member_str(w, "object", SLICE_LIT("model"));
-    jw_member_i64(w, "created", 0);
-    jw_member_str(w, "owned_by", SLICE_LIT("gatewayd"));
-    jw_object_end(w);
-}
-
-static void finish_json(struct req *r, struct json_writer *w, struct buf *b)
-{
-    size_t n;
-    if (jw_finish(w, &n) == 0)
-        reply_json(r, 200, slice_of(b->data, b->len));
-    else
-        req_fail(r, 500, "internal_error", "the answer does not fit into memory");
-}
-
-static void reply_models(struct req *r)
-{
-    struct buf b;
-    struct json_writer w;
-    const struct conf *conf = r->snap->conf;
-    buf_init(&b, 64 * 1024 * 1024);
-    jw_init_buf(&w, &b);
-    jw_object(&w);
-    jw_member_str(&w, "object", SLICE_LIT("list"));
-    jw_member_array(&w, "data");
-    for (uint32_t i = 0; i < conf->n_models; i++)
-        if (auth_may_use(r, conf->models[i].name))
-            write_model(&w, &conf->models[i]);
-    jw_array_end(&w);
-    jw_object_end(&w);
-    finish_json(r, &w, &b);
-    buf_release(&b);
-}
-
-static void reply_model(struct req *r)
-{
-    const struct conf_model *m = conf_model_find(r->snap->conf, r->path_model);
-    if (!m || !auth_may_use(r, m->name)) {
-        req_fail(r, 404, "model_not_found", "no model of this name is configured for this key");
-        return;
-    }
-    char mem[1024];
-    struct json_writer w;
-    size_t n;
-    jw_init_fixed(&w, mem, sizeof mem);
-    write_model(&w, m);
-    if (jw_finish(&w, &n) == 0)
-        reply_json(r, 200, slice_of(mem, n));
-}
-
 static void reply_ready(struct req *r)
 {
     if (r->w->mode == WORKER_SERVING)
@@ -404,10 +351,12 @@ void reply_local(struct req *r)
         reply_ready(r);
         break;
     case ROUTE_MODELS:
-        reply_models(r);
+    case ROUTE_MODELS_ANTHROPIC:
+    case ROUTE_MODELS_GEMINI:
+        models_reply_list(r);
         break;
     default:
-        reply_model(r);
+        models_reply_one(r);
         break;
     }
 }

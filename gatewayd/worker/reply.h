@@ -45,7 +45,7 @@ struct slice reply_overload(char out[REPLY_OVERLOAD_BYTES]);
 /* RFC 9110's word for a status. */
 const char *reply_status_text(int status);
 
-/* GET /healthz, /readyz, /v1/models, /v1/models/{model} */
+/* Routes that no provider is asked for: health, and models.h. */
 void reply_local(struct req *r);
 /* An estimate of the request's input tokens, for models none of whose providers can count: nobody
  * is asked, nothing is billed. */

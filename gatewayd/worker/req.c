@@ -13,6 +13,7 @@
 #include "gatewayd/worker/accesslog.h"
 #include "gatewayd/worker/attempt.h"
 #include "gatewayd/worker/auth.h"
+#include "gatewayd/worker/models.h"
 #include "gatewayd/worker/reply.h"
 #include "gatewayd/worker/req_answer.h"
 #include "gatewayd/worker/req_route.h"
@@ -192,6 +193,7 @@ static enum req_step step_head(struct req *r)
         wrong_method(r);
         break;
     case ROUTE_FOUND:
+        r->route = models_route(r);
         r->dialect = dialects_native(r->route->dialect);
         r->relay = relay_of(r->route->op);
         if (r->relay && r->relay->object) {

@@ -36,6 +36,11 @@ static const struct {
     {SLICE_LIT("/v2/"), DIALECT_COHERE},
 };
 
+const struct route *route_of(enum route_id id)
+{
+    return &routes[id];
+}
+
 static bool strip_prefix(struct slice *s, struct slice prefix)
 {
     if (!slice_starts_with(*s, prefix))
@@ -98,6 +103,8 @@ static bool matches(const struct route *r, struct slice path, struct slice *mode
         memcmp(path.p + path.n - rest, r->rest, rest) != 0)
         return false;
     *model = slice_of(path.p + want.n, path.n - want.n - rest);
+    if (beta && rest == 0) /* a colon begins a method */
+        return !memchr(model->p, ':', model->n);
     /* Names of models have slashes, ids of objects have none. */
     return r->dialect != DIALECT_OPENAI_RELAY || !memchr(model->p, '/', model->n);
 }

@@ -84,6 +84,14 @@ enum route_stream {
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(MODEL, GET, "/v1/models/", "", ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,              \
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
+    X(MODELS_ANTHROPIC, GET, "/v1/models", NULL, ROUTE_AUTH_KEY, ROUTE_UNMETERED,                  \
+      DIALECT_ANTHROPIC, DIALECT_CHAT, ROUTE_WHOLE)                                                \
+    X(MODEL_ANTHROPIC, GET, "/v1/models/", "", ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_ANTHROPIC, \
+      DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
+    X(MODELS_GEMINI, GET, "/v1beta/models", NULL, ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_GEMINI, \
+      DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
+    X(MODEL_GEMINI, GET, "/v1beta/models/", "", ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_GEMINI,   \
+      DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(HEALTHZ, GET, "/healthz", NULL, ROUTE_AUTH_PUBLIC, ROUTE_UNMETERED, DIALECT_OPENAI,          \
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(READYZ, GET, "/readyz", NULL, ROUTE_AUTH_PUBLIC, ROUTE_UNMETERED, DIALECT_OPENAI,            \
@@ -109,6 +117,8 @@ struct route {
 };
 
 enum route_result { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
+
+const struct route *route_of(enum route_id id);
 
 /* What a path means. `model` is the name that the path carries (`/v1/models/{model}`, Gemini's and
  * Bedrock's, Azure's deployment, the id of an object), or {NULL, 0}; it borrows from `path`. On
