@@ -167,7 +167,7 @@ void anthropic_write_error(struct json_writer *w, const struct dialect_error *e)
 int anthropic_write_stream_error(struct buf *out, const struct dialect_error *e);
 /* `event: error` of that word and message. -1: doesn't fit. */
 GW_MUSTUSE int anthropic_write_error_event(struct buf *out, const char *type,
-                                           struct ir_text message);
+                                           struct ir_text message, struct slice request_id);
 
 /* ---- the native path ---- */
 

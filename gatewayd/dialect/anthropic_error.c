@@ -109,7 +109,9 @@ const char *anthropic_fault_type(enum dialect_fault f)
     }
 }
 
-static void write_error(struct json_writer *w, const char *type, struct ir_text message)
+/* request_id: docs.claude.com/en/api/errors, "Error shapes". */
+static void write_error(struct json_writer *w, const char *type, struct ir_text message,
+                        struct slice request_id)
 {
     jw_object(w);
     jw_member_str(w, "type", SLICE_LIT("error"));
@@ -117,22 +119,25 @@ static void write_error(struct json_writer *w, const char *type, struct ir_text 
     jw_member_str(w, "type", slice_str(type));
     ir_member(w, "message", message);
     jw_object_end(w);
+    if (request_id.n)
+        jw_member_str(w, "request_id", request_id);
     jw_object_end(w);
 }
 
 void anthropic_write_error(struct json_writer *w, const struct dialect_error *e)
 {
-    write_error(w, e->type, ir_plain(e->message));
+    write_error(w, e->type, ir_plain(e->message), e->request_id);
 }
 
-int anthropic_write_error_event(struct buf *out, const char *type, struct ir_text message)
+int anthropic_write_error_event(struct buf *out, const char *type, struct ir_text message,
+                                struct slice request_id)
 {
     struct json_writer w;
     size_t before = out->len, n;
     if (buf_printf(out, "event: error\ndata: ") < 0)
         return -1;
     jw_init_buf(&w, out);
-    write_error(&w, type, ir_has(message) ? message : IR_LIT(""));
+    write_error(&w, type, ir_has(message) ? message : IR_LIT(""), request_id);
     if (jw_finish(&w, &n) == 0 && buf_append(out, "\n\n", 2) == 0)
         return 0;
     out->len = before;
@@ -141,5 +146,5 @@ int anthropic_write_error_event(struct buf *out, const char *type, struct ir_tex
 
 int anthropic_write_stream_error(struct buf *out, const struct dialect_error *e)
 {
-    return anthropic_write_error_event(out, e->type, ir_plain(e->message));
+    return anthropic_write_error_event(out, e->type, ir_plain(e->message), e->request_id);
 }

@@ -289,7 +289,8 @@ static int write_one(struct anthropic_stream_writer *s, const struct codec_calle
         return write_bare(out, "ping");
     case IR_EV_ERROR:
         s->ended = true;
-        return anthropic_write_error_event(out, anthropic_fault_type(ev->fault), ev->text);
+        return anthropic_write_error_event(out, anthropic_fault_type(ev->fault), ev->text,
+                                           c->request_id);
     case IR_EV_END:
         return write_end(s, out);
     }

@@ -34,10 +34,12 @@ const struct dialect dialect_bedrock = {
     .rewrite_request = bedrock_rewrite_request,
     .read_response = bedrock_read_response,
     .read_error = bedrock_read_error,
+    .read_named_error = bedrock_read_named_error,
     .stream_init = bedrock_stream_init,
     .stream_fini = meter_stream_fini,
     .stream_event = meter_stream_event,
     .error_type = bedrock_error_type,
     .write_error = bedrock_write_error,
     .write_stream_error = bedrock_write_stream_error,
+    .write_ping = bedrock_write_ping,
 };

@@ -193,6 +193,9 @@ void bedrock_writer_fini(void *state);
  * ("throttlingException"), its message and its status (0: none). */
 enum dialect_fault bedrock_fault(struct slice name, struct slice message, int status);
 enum dialect_fault bedrock_read_error(struct json_doc *d, int status, struct slice body);
+enum dialect_fault bedrock_read_named_error(struct json_doc *d, int status, struct slice header,
+                                            struct slice body);
+int bedrock_write_ping(struct buf *out);
 const char *bedrock_error_type(int status, const char *code);
 void bedrock_write_error(struct json_writer *w, const struct dialect_error *e);
 int bedrock_write_stream_error(struct buf *out, const struct dialect_error *e);

@@ -136,8 +136,16 @@ enum dialect_fault bedrock_fault(struct slice name, struct slice message, int st
 
 enum dialect_fault bedrock_read_error(struct json_doc *d, int status, struct slice body)
 {
+    return bedrock_read_named_error(d, status, slice_of(NULL, 0), body);
+}
+
+/* The name stands in x-amzn-errortype, and with some of them in the body too
+ * (smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html, "Operation error serialization"). */
+enum dialect_fault bedrock_read_named_error(struct json_doc *d, int status, struct slice header,
+                                            struct slice body)
+{
     if (json_parse(d, body.p, body.n) < 0)
-        return fault_of_status(status);
+        return bedrock_fault(header, slice_of(NULL, 0), status);
     uint32_t message = json_get_lit(d, JSON_ROOT, "message");
     uint32_t type = json_get_lit(d, JSON_ROOT, "__type");
     if (message == JSON_NONE)
@@ -145,7 +153,7 @@ enum dialect_fault bedrock_read_error(struct json_doc *d, int status, struct sli
     if (type == JSON_NONE)
         type = json_get_lit(d, JSON_ROOT, "code");
     struct ir_text name = ir_text_of(d, type), text = ir_text_of(d, message);
-    return bedrock_fault(name.s, text.s, status);
+    return bedrock_fault(header.n ? header : name.s, text.s, status);
 }
 
 const char *bedrock_error_type(int status, const char *code)
@@ -221,4 +229,18 @@ static struct slice stream_exception(int status)
 int bedrock_write_stream_error(struct buf *out, const struct dialect_error *e)
 {
     return bedrock_write_exception(out, stream_exception(e->status), ir_plain(e->message));
+}
+
+/* An event of no type that the API has: Amazon's clients pass over it (botocore/parsers.py,
+ * BaseEventStreamParser; @smithy/eventstream-serde-universal, $unknown). */
+int bedrock_write_ping(struct buf *out)
+{
+    struct eventstream_frame f;
+    size_t before = out->len;
+    if (eventstream_begin_event(out, SLICE_LIT("ping"), &f) < 0)
+        return -1;
+    if (buf_append(out, "{}", 2) == 0 && eventstream_end(out, &f) == 0)
+        return 0;
+    out->len = before;
+    return -1;
 }

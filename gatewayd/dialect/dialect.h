@@ -242,6 +242,7 @@ struct dialect_error {
     const char *param; /* NULL or "": null */
     const char *code;  /* NULL or "": null */
     int status;        /* HTTP status; of an error in a stream the one that it would have had */
+    struct slice request_id;             /* ours; n = 0: there is none */
     const struct dialect_stream *stream; /* that it is to end, for what of it dialects refer to;
                                           * NULL: none has begun, or it was translated */
 };
@@ -255,6 +256,7 @@ struct dialect {
     const char *request_id_field; /* header in which its callers look for the request's id beside
                                    * x-request-id; NULL: none */
     const char *error_type_field; /* header that repeats an error's type; NULL: none */
+    bool tells_processing_ms;     /* its callers may know openai-processing-ms */
 
     /* Parses and checks a body. default_model stands in where the body names none (empty: that is
      * an error). 0, or -1 with *why. */
@@ -270,6 +272,12 @@ struct dialect {
                          struct dialect_response *out);
     /* Classifies an error answer; any body, also none. */
     enum dialect_fault (*read_error)(struct json_doc *scratch, int status, struct slice body);
+    /* The same where error_type_field came with it. NULL: the body says it all. */
+    enum dialect_fault (*read_named_error)(struct json_doc *scratch, int status, struct slice name,
+                                           struct slice body);
+    /* How long the body of an error answer asks to wait, in microseconds; -1: it doesn't say. NULL:
+     * only Retry-After does. */
+    int64_t (*read_retry_us)(struct json_doc *scratch, struct slice body);
 
     void (*stream_init)(struct dialect_stream *s, enum dialect_op op, bool usage_injected);
     void (*stream_fini)(struct dialect_stream *s); /* NULL: nothing to release */
@@ -287,6 +295,8 @@ struct dialect {
     /* What is sent in band when a stream can't go on, as complete bytes of its framing. -1: does
      * not fit. */
     int (*write_stream_error)(struct buf *out, const struct dialect_error *e);
+    /* What may stand between events and says nothing. NULL: a comment of SSE. */
+    int (*write_ping)(struct buf *out);
 };
 
 extern const struct dialect dialect_openai, dialect_openai_relay, dialect_openai_responses,

@@ -148,6 +148,7 @@ uint32_t gemini_error_object(const struct json_doc *d);
 enum dialect_fault gemini_fault(const struct json_doc *d, uint32_t error, int status);
 enum dialect_fault gemini_read_error(struct json_doc *d, int status, struct slice body);
 const char *gemini_error_type(int status, const char *code);
+int64_t gemini_read_retry_us(struct json_doc *d, struct slice body);
 void gemini_write_error(struct json_writer *w, const struct dialect_error *e);
 int gemini_write_stream_error(struct buf *out, const struct dialect_error *e);
 

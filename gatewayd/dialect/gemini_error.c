@@ -112,6 +112,35 @@ enum dialect_fault gemini_read_error(struct json_doc *d, int status, struct slic
     return error == JSON_NONE ? fault_of_code(status) : gemini_fault(d, error, status);
 }
 
+/* google.rpc.RetryInfo: a Duration in its JSON spelling, "34.074824224s"
+ * (protobuf.dev/reference/protobuf/google.protobuf, Duration). */
+static int64_t duration_us(struct slice s)
+{
+    int64_t us = 0, unit = 1000000;
+    size_t i = 0;
+    for (; i < s.n && s.p[i] >= '0' && s.p[i] <= '9' && us < INT64_C(1000000) * 1000000; i++)
+        us = us * 10 + (s.p[i] - '0') * INT64_C(1000000);
+    if (i == 0)
+        return -1;
+    if (i < s.n && s.p[i] == '.')
+        for (i++; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+            us += (s.p[i] - '0') * (unit /= 10);
+    return i + 1 == s.n && s.p[i] == 's' ? us : -1;
+}
+
+int64_t gemini_read_retry_us(struct json_doc *d, struct slice body)
+{
+    if (json_parse(d, body.p, body.n) < 0)
+        return -1;
+    json_foreach_element(d, json_get_lit(d, gemini_error_object(d), "details"), e)
+    {
+        struct ir_text delay = ir_text_of(d, json_get_lit(d, e, "retryDelay"));
+        if (ir_has(delay))
+            return duration_us(delay.s);
+    }
+    return -1;
+}
+
 /* 402 has no like: a spent budget is an exhausted resource. */
 const char *gemini_error_type(int status, const char *code)
 {

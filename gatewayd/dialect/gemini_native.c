@@ -297,6 +297,7 @@ const struct dialect dialect_gemini = {
     .rewrite_request = rewrite_request,
     .read_response = read_response,
     .read_error = gemini_read_error,
+    .read_retry_us = gemini_read_retry_us,
     .stream_init = stream_init,
     .stream_fini = meter_stream_fini,
     .stream_event = meter_stream_event,

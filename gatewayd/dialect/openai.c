@@ -6,6 +6,7 @@
 const struct dialect dialect_openai = {
     .name = "openai",
     .content_type_stream = "text/event-stream",
+    .tells_processing_ms = true,
     .read_request = openai_read_request,
     .rewrite_request = openai_rewrite_request,
     .read_response = openai_read_response,

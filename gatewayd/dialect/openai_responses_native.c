@@ -55,6 +55,7 @@ static int write_stream_error(struct buf *out, const struct dialect_error *e)
 const struct dialect dialect_openai_responses = {
     .name = "openai.responses",
     .content_type_stream = "text/event-stream",
+    .tells_processing_ms = true,
     .read_request = openai_responses_read_native,
     .rewrite_request = rewrite,
     .read_response = read_response,

@@ -361,7 +361,8 @@ struct slice translation_error(struct translation *t, struct json_doc *scratch,
     struct dialect_error e = {.message = slice_of(message, n),
                               .type = caller->error_type(status, code),
                               .code = code,
-                              .status = status};
+                              .status = status,
+                              .request_id = t->as.request_id};
     struct json_writer w;
     t->answer.len = 0;
     t->answer.max_bytes = 8 * MESSAGE_MAX_BYTES;

@@ -54,6 +54,7 @@
     X(a, X_FORWARDED_FOR, "x-forwarded-for")                                                       \
     X(a, CONTENT_ENCODING, "content-encoding")                                                     \
     X(a, PROXY_CONNECTION, "proxy-connection")                                                     \
+    X(a, X_AMZN_ERRORTYPE, "x-amzn-errortype")                                                     \
     X(a, X_AMZN_REQUESTID, "x-amzn-requestid")                                                     \
     X(a, X_GW_STREAM_COST, "x-gw-stream-cost")                                                     \
     X(a, ANTHROPIC_VERSION, "anthropic-version")                                                   \

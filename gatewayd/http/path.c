@@ -24,13 +24,37 @@ static int decode_at(struct slice path, size_t i)
     return c <= 0x20 || c >= 0x7f || strchr("/\\.%;", c) ? -1 : c;
 }
 
+/* Behind these stands a name that may hold a slash of its own: of a model (ARNs on Bedrock), of a
+ * deployment. */
+static bool is_before_name(struct slice segment)
+{
+    return slice_eq(segment, SLICE_LIT("model")) || slice_eq(segment, SLICE_LIT("models")) ||
+           slice_eq(segment, SLICE_LIT("deployments"));
+}
+
+static bool is_encoded_slash(struct slice path, size_t i)
+{
+    return path.n - i >= 3 && path.p[i + 1] == '2' && (path.p[i + 2] | 0x20) == 'f';
+}
+
 static int decode(struct slice path, char *scratch, struct slice *out, struct http_error *err)
 {
-    size_t n = 0;
+    size_t n = 0, segment = 0;
+    bool name = false;
     for (size_t i = 0; i < path.n; i++, n++) {
         scratch[n] = path.p[i];
+        if (path.p[i] == '/') {
+            name = is_before_name(slice_of(scratch + segment, n - segment));
+            segment = n + 1;
+        }
         if (path.p[i] != '%')
             continue;
+        if (name && is_encoded_slash(path, i)) {
+            memcpy(scratch + n, HTTP_PATH_SLASH, 3);
+            n += 2;
+            i += 2;
+            continue;
+        }
         int c = decode_at(path, i);
         if (c < 0)
             return http_fail(err, 400, i,
@@ -52,6 +76,17 @@ static int check_segment(struct slice segment, size_t offset, bool is_last, stru
     if (memchr(segment.p, ';', segment.n) || memchr(segment.p, '\\', segment.n))
         return http_fail(err, 400, offset, "a semicolon or a backslash in the path");
     return 0;
+}
+
+size_t http_path_name(struct slice name, char *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < name.n; i++, n++) {
+        bool slash = is_encoded_slash(name, i) && name.p[i] == '%';
+        out[n] = slash ? '/' : name.p[i];
+        i += slash ? 2 : 0;
+    }
+    return n;
 }
 
 int http_path_normalise(struct slice path, char *scratch, struct slice *out, struct http_error *err)

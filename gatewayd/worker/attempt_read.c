@@ -152,10 +152,21 @@ static enum attempt_end classify(const struct attempt *a)
     return a->res.status == 429 && spent ? END_CREDENTIAL_REFUSED : end;
 }
 
+static void read_error(struct attempt *a, struct slice body)
+{
+    const struct dialect *d = a->dialect;
+    struct json_doc *doc = &a->w->doc;
+    struct slice name = http_fields_get(&a->res.fields, HTTP_H_X_AMZN_ERRORTYPE);
+    a->fault = d->read_named_error && name.n ? d->read_named_error(doc, a->res.status, name, body)
+                                             : d->read_error(doc, a->res.status, body);
+    if (a->retry_after_us < 0 && d->read_retry_us)
+        a->retry_after_us = d->read_retry_us(doc, body);
+}
+
 static void error_complete(struct attempt *a, struct slice body)
 {
     struct json_doc *doc = &a->w->doc;
-    a->fault = a->dialect->read_error(doc, a->res.status, body);
+    read_error(a, body);
     if (!media_is(http_fields_get(&a->res.fields, HTTP_H_CONTENT_TYPE),
                   SLICE_LIT("application/json")))
         a->whole = slice_of(NULL, 0);

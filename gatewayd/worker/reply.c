@@ -230,6 +230,7 @@ void reply_error(struct req *r, const char *param)
         .param = param,
         .code = r->code,
         .status = r->status,
+        .request_id = slice_str(r->id_text),
     };
     struct headwriter h;
     headwriter_init(&h, extra, sizeof extra);

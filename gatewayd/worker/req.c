@@ -173,6 +173,13 @@ static void wrong_method(struct req *r)
     req_fail(r, 405, "method_not_allowed", "this path takes %s only", methods);
 }
 
+/* The path is a copy of this request's own, and the name gets shorter. */
+static void decode_path_model(struct req *r)
+{
+    if (r->path_model.n && memchr(r->path_model.p, '%', r->path_model.n))
+        r->path_model.n = http_path_name(r->path_model, (char *)r->path_model.p);
+}
+
 static enum req_step step_head(struct req *r)
 {
     find_client(r);
@@ -200,6 +207,7 @@ static enum req_step step_head(struct req *r)
             r->path_object = r->path_model;
             r->path_model = slice_of(NULL, 0);
         }
+        decode_path_model(r);
         req_set_state(r, REQ_AUTH);
         break;
     }
@@ -576,11 +584,10 @@ static void probe_client(struct req *r)
     struct iovec iov = {(void *)interim, sizeof interim - 1};
     if (r->streamed && r->attempt && r->attempt->sse.passing)
         return; /* inside an event: its next bytes will do */
-    bool opaque = r->attempt && r->attempt->opaque;
-    if (r->streamed && (r->dialect->framing != CODEC_SSE || r->as_array || opaque))
-        return; /* has nothing that may stand between events */
+    if (r->streamed && r->attempt && r->attempt->opaque)
+        return; /* has nothing that may stand in it */
     if (r->streamed)
-        req_answer_stream(r, SLICE_LIT(":\n\n"));
+        req_answer_ping(r);
     else if (!r->http10)
         conn_send(r->conn, &iov, 1);
 }

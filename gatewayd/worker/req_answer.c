@@ -21,20 +21,22 @@ enum {
     LAST_EVENT_MAX_BYTES = 64 << 20,
 };
 
-/* Of the provider's answer, what the client may see. Everything else stays here. */
-static const enum http_header_id passed_back[] = {HTTP_H_OPENAI_PROCESSING_MS,
-                                                  HTTP_H_CONTENT_DISPOSITION};
+static void pass_back(struct headwriter *h, const struct attempt *a, enum http_header_id id)
+{
+    struct slice v = http_fields_get(&a->res.fields, id);
+    if (v.n && v.n <= 256)
+        headwriter_field(h, http_header_name(id), v);
+}
 
+/* Of the provider's answer, what the client may see. Everything else stays here. */
 static struct slice answer_extra(const struct attempt *a, char *mem, size_t cap)
 {
+    const struct dialect *d = a->req->dialect;
     struct headwriter h;
     headwriter_init(&h, mem, cap);
-    for (size_t i = 0; i < ARRAY_LEN(passed_back); i++) {
-        struct slice v = http_fields_get(&a->res.fields, passed_back[i]);
-        if (v.n && v.n <= 256)
-            headwriter_field(&h, http_header_name(passed_back[i]), v);
-    }
-    const struct dialect *d = a->req->dialect;
+    if (d->tells_processing_ms)
+        pass_back(&h, a, HTTP_H_OPENAI_PROCESSING_MS);
+    pass_back(&h, a, HTTP_H_CONTENT_DISPOSITION);
     if (d->error_type_field && a->res.status >= 400)
         headwriter_field(&h, slice_str(d->error_type_field),
                          slice_str(d->error_type(a->res.status, NULL)));
@@ -186,12 +188,37 @@ bool req_answer_stream(struct req *r, struct slice events)
     return r->conn && send_stream(r, events, false);
 }
 
+void req_answer_ping(struct req *r)
+{
+    struct buf b;
+    buf_init(&b, 256);
+    if (r->as_array)
+        (void)req_answer_stream(r, SLICE_LIT("\n"));
+    else if (!r->dialect->write_ping)
+        (void)req_answer_stream(r, SLICE_LIT(":\n\n"));
+    else if (r->dialect->write_ping(&b) == 0)
+        (void)req_answer_stream(r, buf_slice(&b));
+    buf_release(&b);
+}
+
 bool req_answer_stream_end(struct req *r, struct slice last)
 {
     if (!r->conn || !send_stream(r, last, true))
         return false;
     r->answer_complete = true;
     return true;
+}
+
+/* The next element of an array that won't be closed. */
+static int write_array_error(struct buf *b, const struct dialect *d, const struct dialect_error *e)
+{
+    struct json_writer w;
+    size_t n;
+    if (buf_append(b, ",\r\n", 3) < 0)
+        return -1;
+    jw_init_buf(&w, b);
+    d->write_error(&w, e);
+    return jw_finish(&w, &n);
 }
 
 /* The event that tells of a failure is made while the attempt stands: it may depend on what of the
@@ -203,13 +230,16 @@ static void prepare_last_event(struct req *r, const struct attempt *a)
                               .type = r->dialect->error_type(r->fail_status, r->code),
                               .code = r->code,
                               .status = r->fail_status,
+                              .request_id = slice_str(r->id_text),
                               .stream = a->translation ? NULL : &a->stream};
     buf_init(b, LAST_EVENT_MAX_BYTES);
     if (a->opaque)
         return;
     /* An event that was cut ends as a broken one, so that ours isn't part of it. */
     int rc = r->inside_event ? buf_append(b, "\n\n", 2) : 0;
-    if (rc == 0)
+    if (rc == 0 && r->as_array)
+        rc = write_array_error(b, r->dialect, &e);
+    else if (rc == 0)
         rc = a->translation ? translation_stream_error(a->translation, r->dialect, &e, b)
                             : r->dialect->write_stream_error(b, &e);
     if (rc < 0)
@@ -391,7 +421,7 @@ void req_answer_attempt_ended(struct req *r)
                  a->res.status);
     else
         after_failure(r, a);
-    if (r->state == REQ_REJECT && r->streamed && !r->error_passed_on && !r->as_array)
+    if (r->state == REQ_REJECT && r->streamed && !r->error_passed_on)
         prepare_last_event(r, a);
     r->attempt = NULL;
     attempt_release(a);

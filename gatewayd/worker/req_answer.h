@@ -14,6 +14,8 @@ void req_answer_exhausted(struct req *r);
 /* Events of a stream, complete and in order. The first call writes the head: the commit point.
  * False when the client can't be reached; the attempt is to be ended then. */
 bool req_answer_stream(struct req *r, struct slice events);
+/* What may stand between events and says nothing: only for its being sent. */
+void req_answer_ping(struct req *r);
 /* Ends a stream as its protocol demands, `last` being its final events (may be empty). */
 bool req_answer_stream_end(struct req *r, struct slice last);
 

@@ -3,9 +3,11 @@ what is counted. What each pair says of each scenario is test_matrix.py's."""
 
 import json
 import struct
+import urllib.parse
 
 import pytest
 
+from client import Closed
 from gateway import KEY, MODEL
 from waiting import wait_until
 
@@ -75,6 +77,71 @@ def test_a_stream_as_events_and_as_an_array(gateway):
     assert text_of(lines) == text_of(elements) != ""
     assert elements[-1]["candidates"][0]["finishReason"] == "STOP"
     assert elements[-1]["usageMetadata"]["candidatesTokenCount"] == 8
+
+
+@pytest.mark.parametrize("target, body", [(STREAM, ASKED), (STREAM + "?alt=sse", ASKED), (CONVERSE + "-stream", SAID)],
+                         ids=["array", "events", "frames"])
+def test_a_client_that_is_gone_while_the_provider_is_silent(gateway, mock, target, body):
+    """What is sent between events makes it answer with a reset."""
+    with gateway.connect() as connection:
+        connection.request("POST", target, [*auth(), ("x-mock", "hold=e3")], json.dumps(body).encode())
+        connection.read_stream_head()
+        connection.read_chunk()
+    wait_until(lambda: mock.bill()[0]["outcome"] == "client_gone", "the provider to be told")
+
+
+def test_what_is_sent_between_frames_is_a_frame(gateway, mock):
+    """A client that has shut its sending side and still reads gets the whole answer."""
+    with gateway.connect() as connection:
+        connection.request("POST", CONVERSE + "-stream", [*auth(), ("x-mock", "hold=e3")], json.dumps(SAID).encode())
+        connection.read_stream_head()
+        data = connection.read_chunk()
+        connection.half_close()
+        data += connection.read_chunk()
+        mock.release()
+        while chunk := connection.read_chunk():
+            data += chunk
+    kinds = [headers[":event-type"] for headers, _ in frames(data)]
+    assert "ping" in kinds and kinds[-1] == "metadata"
+
+
+def test_an_error_inside_an_array_is_its_last_element(gateway, mock):
+    with gateway.connect() as connection:
+        connection.request("POST", STREAM, [*auth(), ("x-mock", "hold=e3,cut=e5")], json.dumps(ASKED).encode())
+        connection.read_stream_head()
+        data = connection.read_chunk()
+        mock.release()
+        with pytest.raises((Closed, ConnectionResetError)):
+            while True:
+                data += connection.read_chunk()
+    elements = json.loads(data + b"]")
+    assert text_of(elements[:-1]) != ""
+    assert elements[-1]["error"]["status"] == "UNAVAILABLE"
+
+
+def test_processing_time_is_told_to_openais_callers_alone(gateway):
+    assert gateway.call("POST", GEMINI, ASKED).header("openai-processing-ms") is None
+    assert gateway.chat().header("openai-processing-ms")
+
+
+def test_an_error_to_an_anthropic_caller_has_the_requests_id(gateway):
+    asked = {"model": MODEL, "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}
+    for script in ("", "status=400"):
+        answer = gateway.call("POST", "/v1/messages", {**asked, "max_tokens": 5 if script else "x"},
+                              headers=[("x-mock", script)])
+        assert answer.status == 400
+        assert answer.json()["request_id"] == answer.header("request-id") == answer.header("x-request-id")
+
+
+def test_a_slash_inside_a_models_name(make_gateway, mock):
+    """Amazon's clients encode it: ARNs of inference profiles have one."""
+    arn = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude"
+    gateway = make_gateway({f"model:{arn}": {"targets": "mock/mock-chat"}})
+    path = "/model/" + urllib.parse.quote(arn, safe="") + "/converse"
+    assert "%2F" in path
+    assert gateway.call("POST", path, SAID).status == 200
+    assert gateway.call("POST", path.replace("/converse", "%2Fconverse"), SAID).status == 404
+    assert gateway.call("POST", "/model%2Fx/converse", SAID).status == 400
 
 
 def auth():

@@ -864,7 +864,8 @@ static void test_error_in_a_stream(void **state)
         BEGIN EVENT("error", ",'error':{'type':'overloaded_error','message':'Over\\u006coaded'}")
             EVENT("ping", "");
     static const char expected[] =
-        BEGIN EVENT("error", ",'error':{'type':'overloaded_error','message':'Over\\u006coaded'}");
+        BEGIN EVENT("error", ",'error':{'type':'overloaded_error','message':'Over\\u006coaded'},"
+                             "'request_id':'77'");
     void *reader = calloc(1, codec->reader_bytes);
     relay_begin();
     assert_int_equal(run_stream(reader, quoted(in)), 0);

@@ -900,6 +900,12 @@ static void faults(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (bedrock_read_error(&doc, rows[i].status, slice_str(rows[i].body)) != rows[i].fault)
             fail_msg("%d %s", rows[i].status, rows[i].body);
+    /* x-amzn-errortype names what the body doesn't. */
+    struct slice name = SLICE_LIT("ModelNotReadyException:http://internal.amazon.com/");
+    assert_int_equal(bedrock_read_named_error(&doc, 429, name, SLICE_LIT("{\"message\":\"x\"}")),
+                     DIALECT_FAULT_OVERLOADED);
+    assert_int_equal(bedrock_read_named_error(&doc, 429, name, SLICE_LIT("<html>")),
+                     DIALECT_FAULT_OVERLOADED);
 }
 
 static void errors_are_written(void **state)

@@ -1013,6 +1013,35 @@ static void test_errors_read(void **state)
     }
 }
 
+static void test_retry_delay(void **state)
+{
+    static const struct {
+        const char *body;
+        int64_t us;
+    } cases[] = {
+        {"{'error':{'code':429,'details':[{'@type':'a'},{'@type':"
+         "'type.googleapis.com/google.rpc.RetryInfo','retryDelay':'12s'}]}}",
+         12000000},
+        {"[{'error':{'details':[{'retryDelay':'34.074824224s'}]}}]", 34074824},
+        {"{'error':{'details':[{'retryDelay':'0.5s'}]}}", 500000},
+        {"{'error':{'details':[{'retryDelay':'s'}]}}", -1},
+        {"{'error':{'details':[{'retryDelay':'12'}]}}", -1},
+        {"{'error':{'details':[{'retryDelay':'12ms'}]}}", -1},
+        {"{'error':{'details':[{'retryDelay':'99999999999999999999s'}]}}", -1},
+        {"{'error':{'details':[{'retryDelay':12}]}}", -1},
+        {"{'error':{'details':'x'}}", -1},
+        {"{'error':'x'}", -1},
+        {"<html>", -1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fixture f;
+        begin(&f);
+        unquote(cases[i].body, f.text, sizeof f.text);
+        assert_int_equal(dialect_gemini.read_retry_us(&f.doc, slice_str(f.text)), cases[i].us);
+        end(&f);
+    }
+}
+
 static void test_errors_written(void **state)
 {
     struct fixture f;
@@ -1185,6 +1214,7 @@ int main(void)
         cmocka_unit_test(test_argument_pieces),
         cmocka_unit_test(test_stream_that_breaks),
         cmocka_unit_test(test_errors_read),
+        cmocka_unit_test(test_retry_delay),
         cmocka_unit_test(test_errors_written),
         cmocka_unit_test(test_native_request),
         cmocka_unit_test(test_native_refusals),

@@ -37,6 +37,15 @@ static void paths(void **state)
         {"/v1/..", NULL},
         {"/v1/%2e%2e/admin", NULL},
         {"/v1/%2E/admin", NULL},
+        {"/model/a%2Fb%3Ac/converse", "/model/a%2Fb:c/converse"},
+        {"/bedrock/model/a%2fb%2f/converse", "/bedrock/model/a%2Fb%2F/converse"},
+        {"/v1/models/%2F", "/v1/models/%2F"},
+        {"/%6dodel/a%2Fb", "/model/a%2Fb"},
+        {"/model%2Fa/converse", NULL},
+        {"/model/a/b%2Fconverse", NULL},
+        {"/model/a%2F%2e%2e/converse", NULL},
+        {"/model/a%2", NULL},
+        {"/model/a%252Fb/converse", NULL},
         {"/v1%2fadmin", NULL},
         {"/v1%2Fadmin", NULL},
         {"/v1%5cadmin", NULL},
@@ -70,8 +79,20 @@ static void paths(void **state)
     }
 }
 
+static void names(void **state)
+{
+    static const char *const rows[][2] = {
+        {"", ""}, {"a", "a"}, {"a%2Fb", "a/b"}, {"%2F", "/"}, {"a%2Fb%2F", "a/b/"}, {"a%2", "a%2"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char out[16];
+        size_t n = http_path_name(slice_str(rows[i][0]), out);
+        assert_true(slice_eq_str(slice_of(out, n), rows[i][1]));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(paths)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(paths), cmocka_unit_test(names)};
     return cmocka_run_group_tests_name("http_path", tests, NULL, NULL);
 }
