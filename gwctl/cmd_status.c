@@ -48,6 +48,9 @@ int ctl_status(struct ctl *ctl)
         {"names resolved", "dns.ok", COLUMN_NUMBER, NULL},
         {"names stale", "dns.stale", COLUMN_NUMBER, NULL},
         {"names failed", "dns.failed", COLUMN_NUMBER, NULL},
+        {"tokens ok", "tokens.ok", COLUMN_NUMBER, NULL},
+        {"tokens failing", "tokens.failing", COLUMN_NUMBER, NULL},
+        {"tokens missing", "tokens.missing", COLUMN_NUMBER, NULL},
         {"key store", "state_store.used_bytes", COLUMN_BYTES, NULL},
         {"log lines dropped", "log_lines_dropped", COLUMN_NUMBER, NULL},
     };

@@ -11,7 +11,7 @@
 static void put_token(struct json_writer *w, const struct token_status *st)
 {
     int64_t now = clock_mono_us();
-    jw_member_str(w, "state", slice_str(st->state));
+    jw_member_str(w, "state", slice_str(token_state_name(st->state)));
     if (st->expires_us)
         jw_member_i64(w, "expires_in_us", st->expires_us - now);
     if (st->fetched_us)

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "gatewayd/keeper/ledger_writer.h"
+#include "gatewayd/keeper/tokens.h"
 
 #include <arpa/inet.h>
 #include <signal.h>
@@ -75,6 +76,18 @@ static void put_dns_summary(struct json_writer *w, const struct dns_seg *seg)
     for (int s = DNS_RESOLVING; s <= DNS_FAILED; s++) {
         jw_key(w, slice_str(dns_state_name(s)));
         jw_u64(w, n[s]);
+    }
+    jw_object_end(w);
+}
+
+static void put_tokens(struct json_writer *w, const struct admin_call *call)
+{
+    struct token_counts counts;
+    tokens_count(call->keeper->tokens, call->gen, &counts);
+    jw_member_object(w, "tokens");
+    for (int s = 0; s < TOKEN_N_STATES; s++) {
+        jw_key(w, slice_str(token_state_name((enum token_state)s)));
+        jw_u64(w, counts.n[s]);
     }
     jw_object_end(w);
 }
@@ -150,6 +163,7 @@ void admin_status(struct admin_call *call)
     put_store(w, "ledger_store", k->ledger_store);
     put_ledger(w, k);
     put_dns_summary(w, k->dns_seg);
+    put_tokens(w, call);
 }
 
 static void put_last_exit(struct json_writer *w, const struct control_slot *s)

@@ -45,6 +45,8 @@ struct entry {
     int64_t asked_us;          /* when the last round began */
     struct fetch *fetch;
     struct file_job *reading;
+    bool brought_forward; /* by a refusal */
+    unsigned refused;     /* tokens in a row that were replaced because of that */
     unsigned failures;
     char error[192];
 };
@@ -58,6 +60,16 @@ struct tokens {
     struct event *look, *sweep;
     uint64_t refusals_seen;
 };
+
+const char *token_state_name(enum token_state s)
+{
+    static const char *const names[] = {
+#define X(name, text) [TOKEN_##name] = text,
+        TOKEN_STATES(X)
+#undef X
+    };
+    return (unsigned)s < ARRAY_LEN(names) ? names[s] : "invalid";
+}
 
 /* ---- time ---- */
 
@@ -291,6 +303,8 @@ static void run(struct entry *en)
 static void begin_round(struct entry *en)
 {
     event_del(en->timer);
+    en->refused = en->brought_forward ? en->refused + 1 : 0;
+    en->brought_forward = false;
     en->asked_us = clock_mono_us();
     en->round = gw_xcalloc(1, sizeof *en->round);
     token_round_begin(en->round, en->credential, en->gen->secrets);
@@ -442,9 +456,11 @@ static void look_at_refusal(struct entry *en, int64_t now)
     if (!en->wanted || en->round || !known_head(en, &h) ||
         token_refused_serial(en->t->seg, en->slot) != h.serial || h.usable_until_us <= now)
         return;
-    int64_t earliest = en->asked_us + TOKENS_EARLY_US;
+    int64_t earliest = en->asked_us + ((int64_t)TOKENS_EARLY_US
+                                       << GW_MIN(en->refused, (unsigned)TOKENS_EARLY_DOUBLINGS));
     if (en->next_us <= GW_MAX(earliest, now))
         return;
+    en->brought_forward = true;
     log_info("a provider refused a token: another one is fetched",
              LOG_SL("credential", en->credential->name));
     come_back(en, earliest - now);
@@ -509,7 +525,7 @@ void tokens_status(const struct tokens *t, const struct keeper_gen *gen,
     struct token_head h;
     token_identity(c, gen->secrets, identity);
     const struct entry *en = find(t, identity);
-    *out = (struct token_status){.state = "missing", .error = ""};
+    *out = (struct token_status){.state = TOKEN_MISSING, .error = ""};
     if (!en)
         return;
     out->failures = en->failures;
@@ -518,8 +534,20 @@ void tokens_status(const struct tokens *t, const struct keeper_gen *gen,
     if (known_head(en, &h) && h.usable_until_us > clock_mono_us()) {
         out->expires_us = h.usable_until_us;
         out->fetched_us = h.fetched_us;
-        out->state = en->failures ? "failing" : "ok";
+        out->state = en->failures ? TOKEN_FAILING : TOKEN_OK;
     } else if (!en->failures) {
-        out->state = "fetching";
+        out->state = TOKEN_FETCHING;
+    }
+}
+
+void tokens_count(const struct tokens *t, const struct keeper_gen *gen, struct token_counts *out)
+{
+    struct token_status st;
+    *out = (struct token_counts){0};
+    for (uint32_t i = 0; i < gen->conf->n_credentials; i++) {
+        if (!conf_credential_fetched(&gen->conf->credentials[i]))
+            continue;
+        tokens_status(t, gen, &gen->conf->credentials[i], &st);
+        out->n[st.state]++;
     }
 }

@@ -279,6 +279,14 @@ void attempt_record_object(struct attempt *a)
 
 /* ---- the end ---- */
 
+/* Of a bearer token 401 says so (RFC 6750 section 3.1; 403 is about what it may do); AWS answers
+ * 403 to expired keys too. */
+static bool token_refused_by(const struct attempt *a)
+{
+    return a->token_serial && a->end == END_CREDENTIAL_REFUSED &&
+           (a->res.status == 401 || conf_credential_signs(a->cand->credential));
+}
+
 /* What the request and its log line keep of an attempt. */
 static void report(struct attempt *a)
 {
@@ -289,7 +297,7 @@ static void report(struct attempt *a)
     r->maybe_billed |= !answered && a->charged != CHARGE_NOTHING;
     r->money_state = a->money_state;
     memcpy(r->charged_usage, a->charged_usage, sizeof r->charged_usage);
-    if (a->token_serial && a->end == END_CREDENTIAL_REFUSED)
+    if (token_refused_by(a))
         upstream_token_refused(a->w, &a->snap->credentials[a->cand->credential->index].token,
                                a->token_serial);
     r->finish_reason = a->is_stream ? a->stream.finish_reason : a->answer.finish_reason;

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from gateway import MODEL, Failed
+from gateway import MODEL
 from token_services import (CANARY, AzureMetadata, Container, Entra, GoogleAccounts, GoogleMetadata, Imds, Sts)
 from waiting import wait_until
 
@@ -77,6 +77,7 @@ def test_service_account(make_fetching, serve, mock, tmp_path):
         assert answer.status == 200, answer
         assert shown(mock) == service.given[0]
     assert len(service.calls) == 1
+    assert gateway.admin("/admin/v1/status")["tokens"] == {"ok": 1, "fetching": 0, "failing": 0, "missing": 0}
     row = credential(gateway)
     assert (row["auth"], row["state"], row["failures"]) == ("gcp-sa", "ok", 0)
     assert 3500 < row["expires_in_us"] / 1e6 <= 3600 - 30

@@ -498,6 +498,29 @@ static void bedrock_path(void **state)
     }
 }
 
+/* Keys that rotate: nothing derived from the ones before is used. */
+static void the_key_follows_the_keys(void **state)
+{
+    struct sigv4_signer s, fresh;
+    struct sigv4_signature a, b;
+    uint8_t hash[CRYPTO_SHA256_BYTES] = {0};
+    struct sigv4_field host = {SLICE_LIT("host"), SLICE_LIT("example.amazonaws.com")};
+    struct sigv4_request r = {SLICE_LIT("GET"), SLICE_LIT("/"), &host, 1, hash};
+    struct sigv4_credentials other = {.access_key_id = SLICE_LIT("ASIAOTHER"),
+                                      .secret = SLICE_LIT("other-secret"),
+                                      .session_token = SLICE_LIT("other-token")};
+    init(&s, NULL);
+    assert_int_equal(sigv4_sign(&s, &r, NOW_US, &a), 0);
+    sigv4_signer_use(&s, &other);
+    assert_int_equal(sigv4_sign(&s, &r, NOW_US, &a), 0);
+    sigv4_signer_init(&fresh, &other, s.region, s.service);
+    assert_int_equal(sigv4_sign(&fresh, &r, NOW_US, &b), 0);
+    assert_string_equal(a.hex, b.hex);
+    assert_true(slice_eq_str(a.security_token, "other-token"));
+    sigv4_signer_fini(&fresh);
+    sigv4_signer_fini(&s);
+}
+
 static void the_key_follows_the_day(void **state)
 {
     struct sigv4_signer s, fresh;
@@ -550,6 +573,7 @@ int main(void)
         cmocka_unit_test(published_suite),
         cmocka_unit_test(bedrock_path),
         cmocka_unit_test(the_key_follows_the_day),
+        cmocka_unit_test(the_key_follows_the_keys),
         cmocka_unit_test(limits),
     };
     return cmocka_run_group_tests_name("sigv4", tests, NULL, NULL);
