@@ -8,6 +8,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+/* More than x-gw-dropped has room for. */
+enum { UNKNOWN_MAX = 512 };
 
 static const struct slice signed_mark = SLICE_LIT("_" PROVENANCE_MARK "_");
 
@@ -244,21 +248,25 @@ struct ir_part *ir_add_part(struct arena *a, struct ir_part **list, enum ir_part
     if (!p)
         return NULL;
     p->kind = kind;
-    while (*list)
-        list = &(*list)->next;
-    *list = p;
+    if (*list)
+        (*list)->last->next = p;
+    else
+        *list = p;
+    (*list)->last = p;
     return p;
 }
 
 struct ir_tool *ir_add_tool(struct ir_request *r)
 {
-    struct ir_tool *t = zeroed(r->arena, sizeof *t), **at = &r->tools;
+    struct ir_tool *t = zeroed(r->arena, sizeof *t);
     if (!t)
         return NULL;
     t->strict = -1;
-    while (*at)
-        at = &(*at)->next;
-    return *at = t;
+    if (r->last_tool)
+        r->last_tool->next = t;
+    else
+        r->tools = t;
+    return r->last_tool = t;
 }
 
 size_t ir_place_text(char *out, size_t cap, size_t n, const char *text)
@@ -283,17 +291,22 @@ void ir_note_unknown(struct ir_request *r, const char *fmt, ...)
 {
     char path[160];
     va_list ap;
+    if (r->n_unknown == UNKNOWN_MAX)
+        return;
     va_start(ap, fmt);
     vsnprintf(path, sizeof path, fmt, ap);
     va_end(ap);
     struct slice own = arena_dup(r->arena, slice_str(path));
-    struct ir_unknown *u = zeroed(r->arena, sizeof *u), **at = &r->unknown;
+    struct ir_unknown *u = zeroed(r->arena, sizeof *u);
     if (!u || !own.p)
         return;
-    while (*at)
-        at = &(*at)->next;
     u->path = own;
-    *at = u;
+    if (r->last_unknown)
+        r->last_unknown->next = u;
+    else
+        r->unknown = u;
+    r->last_unknown = u;
+    r->n_unknown++;
 }
 
 /* ---- tool calls and their results ---- */
@@ -371,80 +384,168 @@ static int no_call(const struct ir_request *r, const struct ir_message *m,
     return -1;
 }
 
-struct links {
-    struct ir_request *r;
-    struct ir_part **calls; /* those not answered yet are at or behind first_open */
-    bool *answered;
-    size_t n, cap;
+/* Calls are found by binary search: a body may hold a hundred thousand of them. */
+struct call {
+    struct ir_part *part;
+    struct slice id, name; /* decoded */
+    uint32_t index;        /* among the calls, in their order */
+    uint32_t answered_run; /* of the first call of a name: how many from it on are answered */
+    bool answered;
 };
 
-static bool add_call(struct links *l, const struct ir_message *m, struct ir_part *p, unsigned nth)
+struct links {
+    struct ir_request *r;
+    struct call *calls;
+    struct call **by_id, **by_name; /* then by index; by_name is made when it is first asked for */
+    uint32_t n;
+};
+
+static int compare_slices(struct slice a, struct slice b)
 {
+    int order = memcmp(a.p ? a.p : "", b.p ? b.p : "", GW_MIN(a.n, b.n));
+    return order ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct call *x = *(struct call *const *)a, *y = *(struct call *const *)b;
+    int order = compare_slices(x->id, y->id);
+    return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct call *x = *(struct call *const *)a, *y = *(struct call *const *)b;
+    int order = compare_slices(x->name, y->name);
+    return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static struct slice decoded(struct arena *a, struct ir_text t)
+{
+    struct slice plain = ir_decode(a, t);
+    return plain.p ? plain : t.s;
+}
+
+static void add_call(struct links *l, const struct ir_message *m, struct ir_part *p, unsigned nth)
+{
+    struct call *c = &l->calls[l->n];
     take_signature(l->r, p);
     if (!p->call_id.s.n) {
         char id[48];
         snprintf(id, sizeof id, "call_%u_%u", m->index, nth);
         p->call_id = ir_plain(arena_dup(l->r->arena, slice_str(id)));
     }
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 16;
-        struct ir_part **calls = arena_alloc(l->r->arena, cap * sizeof *calls);
-        bool *answered = arena_alloc(l->r->arena, cap);
-        if (!calls || !answered)
-            return false;
-        if (l->n) {
-            memcpy(calls, l->calls, l->n * sizeof *calls);
-            memcpy(answered, l->answered, l->n);
-        }
-        l->calls = calls;
-        l->answered = answered;
-        l->cap = cap;
-    }
-    l->answered[l->n] = false;
-    l->calls[l->n++] = p;
-    return true;
+    *c = (struct call){.part = p,
+                       .id = decoded(l->r->arena, p->call_id),
+                       .name = decoded(l->r->arena, p->name),
+                       .index = l->n++};
 }
 
-static bool is_call_of(const struct ir_part *call, const struct ir_part *result)
+static struct call **sorted(const struct links *l, int (*compare)(const void *, const void *))
 {
-    if (result->call_id.s.n)
-        return ir_text_eq(call->call_id, result->call_id);
-    return ir_text_eq(call->name, result->name);
+    struct call **list = arena_alloc(l->r->arena, l->n * sizeof *list + 1);
+    if (!list)
+        return NULL;
+    for (uint32_t i = 0; i < l->n; i++)
+        list[i] = &l->calls[i];
+    qsort(list, l->n, sizeof *list, compare);
+    return list;
 }
 
-/* By id the newest call counts (a history may use an id again); by name the oldest open one. */
+/* How many of the list stand before `key`. */
+static uint32_t count_before(struct call *const *list, uint32_t n, const struct call *key,
+                             int (*compare)(const void *, const void *))
+{
+    uint32_t low = 0, high = n;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (compare(&list[middle], &key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The newest one before the result: a history may use an id again. */
+static struct call *find_by_id(const struct links *l, struct slice id, uint32_t n_before)
+{
+    struct call key = {.id = id, .index = n_before};
+    uint32_t at = count_before(l->by_id, l->n, &key, compare_ids);
+    return at && compare_slices(l->by_id[at - 1]->id, id) == 0 ? l->by_id[at - 1] : NULL;
+}
+
+/* The oldest one that has no result. */
+static struct call *find_by_name(struct links *l, struct slice name, uint32_t n_before)
+{
+    struct call key = {.name = name};
+    if (!l->by_name && !(l->by_name = sorted(l, compare_names)))
+        return NULL;
+    uint32_t first = count_before(l->by_name, l->n, &key, compare_names), at = first;
+    if (first < l->n)
+        at += l->by_name[first]->answered_run;
+    while (at < l->n && l->by_name[at]->answered)
+        at++;
+    if (at == l->n || compare_slices(l->by_name[at]->name, name) != 0 ||
+        l->by_name[at]->index >= n_before)
+        return NULL;
+    l->by_name[first]->answered_run = at - first;
+    return l->by_name[at];
+}
+
 static int link_result(struct links *l, const struct ir_message *m, struct ir_part *p,
-                       struct dialect_refusal *why)
+                       uint32_t n_before, struct dialect_refusal *why)
 {
+    struct arena *a = l->r->arena;
     take_signature(l->r, p);
-    bool by_id = p->call_id.s.n > 0;
-    for (size_t i = 0; i < l->n; i++) {
-        size_t at = by_id ? l->n - 1 - i : i;
-        if (!is_call_of(l->calls[at], p) || (!by_id && l->answered[at]))
-            continue;
-        if (l->answered[at])
-            return no_call(l->r, m, why, "answers a call that has its result already");
-        l->answered[at] = true;
-        p->call_id = l->calls[at]->call_id;
-        p->name = l->calls[at]->name;
-        return 0;
-    }
-    return no_call(l->r, m, why, "has no tool call before it that it answers");
+    struct call *c = p->call_id.s.n ? find_by_id(l, decoded(a, p->call_id), n_before)
+                                    : find_by_name(l, decoded(a, p->name), n_before);
+    if (!c)
+        return no_call(l->r, m, why, "has no tool call before it that it answers");
+    if (c->answered)
+        return no_call(l->r, m, why, "answers a call that has its result already");
+    c->answered = true;
+    p->call_id = c->part->call_id;
+    p->name = c->part->name;
+    return 0;
+}
+
+static int link_results(struct links *l, struct dialect_refusal *why)
+{
+    uint32_t n_before = 0;
+    for (struct ir_message *m = l->r->messages; m; m = m->next)
+        for (struct ir_part *p = m->parts; p; p = p->next) {
+            n_before += p->kind == IR_PART_TOOL_CALL;
+            if (p->kind == IR_PART_TOOL_RESULT && link_result(l, m, p, n_before, why) < 0)
+                return -1;
+        }
+    return 0;
 }
 
 int ir_link_tools(struct ir_request *r, struct dialect_refusal *why)
 {
     struct links l = {.r = r};
+    size_t n_calls = 0, n_results = 0;
+    for (struct ir_message *m = r->messages; m; m = m->next)
+        for (struct ir_part *p = m->parts; p; p = p->next) {
+            n_calls += p->kind == IR_PART_TOOL_CALL;
+            n_results += p->kind == IR_PART_TOOL_RESULT;
+        }
+    if (n_calls + n_results == 0)
+        return 0;
+    l.calls = arena_alloc(r->arena, n_calls * sizeof *l.calls + 1);
+    if (!l.calls)
+        return no_call(r, r->messages, why, "makes the request too large");
     for (struct ir_message *m = r->messages; m; m = m->next) {
         unsigned nth = 0;
-        for (struct ir_part *p = m->parts; p; p = p->next, nth++) {
-            if (p->kind == IR_PART_TOOL_RESULT && link_result(&l, m, p, why) < 0)
-                return -1;
-            if (p->kind == IR_PART_TOOL_CALL && !add_call(&l, m, p, nth))
-                return no_call(r, m, why, "makes the request too large");
-        }
+        for (struct ir_part *p = m->parts; p; p = p->next, nth++)
+            if (p->kind == IR_PART_TOOL_CALL)
+                add_call(&l, m, p, nth);
     }
-    return 0;
+    l.by_id = sorted(&l, compare_ids);
+    if (!l.by_id)
+        return no_call(r, r->messages, why, "makes the request too large");
+    return link_results(&l, why);
 }
 
 /* ---- responses ---- */

@@ -113,6 +113,7 @@ struct ir_citation {
 
 struct ir_part {
     struct ir_part *next;
+    struct ir_part *last; /* in the first of a list, while it is read: its end */
     enum ir_part_kind kind;
     struct ir_text text; /* TEXT, REASONING, REFUSAL */
     /* IMAGE, AUDIO, VIDEO, FILE */
@@ -289,11 +290,12 @@ struct ir_request {
         *names;       /* of the dialect it was read from: how its caller calls them */
     const char *list; /* how its caller calls the list of messages, or of what is embedded or
                        * ranked: "messages", "contents", "input" */
-    struct ir_unknown *unknown;
+    struct ir_unknown *unknown, *last_unknown;
+    uint32_t n_unknown;
 
     struct ir_message *last_message; /* of the list below */
     struct ir_message *messages;     /* IR_SYSTEM and IR_DEVELOPER ones at any place */
-    struct ir_tool *tools;
+    struct ir_tool *tools, *last_tool;
     enum ir_tool_choice tool_choice;
     struct ir_text tool_choice_name;
     struct ir_text *allowed_tools;

@@ -162,6 +162,35 @@ static void test_links(void **state)
     }
 }
 
+/* Nothing in it takes steps by the square of what a body holds: it would take minutes. */
+static void test_many_links(void **state)
+{
+    enum { MANY = 100000 };
+    for (int by_name = 0; by_name < 2; by_name++) {
+        struct arena a;
+        struct ir_request r;
+        struct dialect_refusal why;
+        arena_init(&a, NULL, 0, (size_t)1 << 30);
+        ir_request_init(&r, &a, DIALECT_CHAT);
+        struct ir_message *m = ir_add_message(&r, IR_ASSISTANT, 0);
+        for (int i = 0; i < 2 * MANY; i++) {
+            struct ir_part *p =
+                ir_add_part(&a, &m->parts, i < MANY ? IR_PART_TOOL_CALL : IR_PART_TOOL_RESULT);
+            char id[16];
+            snprintf(id, sizeof id, "%d", i % MANY);
+            p->name = IR_LIT("f");
+            if (!by_name)
+                p->call_id = ir_plain(arena_dup(&a, slice_str(id)));
+            ir_note_unknown(&r, "x[%d]", i);
+            assert_non_null(ir_add_tool(&r));
+        }
+        assert_int_equal(ir_link_tools(&r, &why), 0);
+        assert_true(ir_text_eq(r.messages->parts->last->call_id,
+                               by_name ? IR_LIT("call_0_99999") : IR_LIT("99999")));
+        arena_reset(&a);
+    }
+}
+
 static void test_broken_links(void **state)
 {
     static const struct {
@@ -285,9 +314,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts),        cmocka_unit_test(test_joined_texts),
         cmocka_unit_test(test_arguments),    cmocka_unit_test(test_links),
-        cmocka_unit_test(test_broken_links), cmocka_unit_test(test_signed_ids),
-        cmocka_unit_test(test_check_fields), cmocka_unit_test(test_places),
-        cmocka_unit_test(test_sse_head),
+        cmocka_unit_test(test_broken_links), cmocka_unit_test(test_many_links),
+        cmocka_unit_test(test_signed_ids),   cmocka_unit_test(test_check_fields),
+        cmocka_unit_test(test_places),       cmocka_unit_test(test_sse_head),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
