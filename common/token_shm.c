@@ -23,13 +23,19 @@ enum {
 struct token_slot {
     _Atomic uint32_t published; /* times; copy[published & 1] holds the record; 0: never */
     _Atomic uint32_t refused;   /* the serial that a provider last refused */
+};
+
+struct token_copies {
     _Atomic uint64_t copy[2][RECORD_WORDS];
 };
 
+/* What is looked at to find a slot stands close together: walking the table doesn't touch, and so
+ * take, the memory of records that were never used. */
 struct token_seg {
     _Atomic uint64_t refusals;
     uint8_t pad[GW_CACHELINE - 8];
     struct token_slot slot[TOKEN_SLOTS];
+    struct token_copies record[TOKEN_SLOTS];
 };
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
                "a lock inside an atomic would be private to each process");
@@ -53,12 +59,12 @@ struct token_seg *token_seg_of(const struct shm *s)
 
 /* ---- reading ---- */
 
-static void load_words(const struct token_slot *slot, uint32_t published, size_t first, size_t n,
-                       void *out)
+static void load_words(const struct token_seg *seg, int slot, uint32_t published, size_t first,
+                       size_t n, void *out)
 {
     for (size_t i = 0; i < n; i++) {
-        uint64_t word =
-            atomic_load_explicit(&slot->copy[published & 1][first + i], memory_order_relaxed);
+        uint64_t word = atomic_load_explicit(&seg->record[slot].copy[published & 1][first + i],
+                                             memory_order_relaxed);
         memcpy((char *)out + i * sizeof word, &word, sizeof word);
     }
 }
@@ -77,17 +83,18 @@ static size_t text_words(const struct token_head *h)
 }
 
 /* The head, and the text where text isn't NULL. False: never used. */
-static bool slot_read(const struct token_slot *slot, struct token_head *head, char *text)
+static bool slot_read(const struct token_seg *seg, int slot, struct token_head *head, char *text)
 {
+    const _Atomic uint32_t *published = &seg->slot[slot].published;
     for (int try = 0; try < READ_TRIES; try++) {
-        uint32_t before = atomic_load_explicit(&slot->published, memory_order_acquire);
+        uint32_t before = atomic_load_explicit(published, memory_order_acquire);
         if (before == 0)
             return false;
-        load_words(slot, before, 0, HEAD_WORDS, head);
+        load_words(seg, slot, before, 0, HEAD_WORDS, head);
         if (text)
-            load_words(slot, before, HEAD_WORDS, text_words(head), text);
+            load_words(seg, slot, before, HEAD_WORDS, text_words(head), text);
         atomic_thread_fence(memory_order_acquire);
-        if (atomic_load_explicit(&slot->published, memory_order_relaxed) == before)
+        if (atomic_load_explicit(published, memory_order_relaxed) == before)
             return true;
     }
     return !gw_fails(!"a token's slot changes faster than it can be read");
@@ -116,7 +123,7 @@ static int find(const struct token_seg *seg, const uint8_t identity[TOKEN_IDENTI
     *vacant = -1;
     for (uint32_t i = 0; i < TOKEN_SLOTS; i++) {
         int at = (int)((h + i) & (TOKEN_SLOTS - 1));
-        bool used = slot_read(&seg->slot[at], &head, NULL);
+        bool used = slot_read(seg, at, &head, NULL);
         if (used && same_identity(head.identity, identity))
             return at;
         if ((!used || is_vacant(&head)) && *vacant < 0)
@@ -138,7 +145,7 @@ int token_find(const struct token_seg *seg, const uint8_t identity[TOKEN_IDENTIT
 {
     struct token_head head;
     int vacant;
-    if (*hint < TOKEN_SLOTS && slot_read(&seg->slot[*hint], &head, NULL) &&
+    if (*hint < TOKEN_SLOTS && slot_read(seg, (int)*hint, &head, NULL) &&
         same_identity(head.identity, identity))
         return (int)*hint;
     int at = find(seg, identity, &vacant);
@@ -151,7 +158,7 @@ uint32_t token_serial(const struct token_seg *seg, int slot,
                       const uint8_t identity[TOKEN_IDENTITY_BYTES], int64_t now_us)
 {
     struct token_head head;
-    if (!slot_read(&seg->slot[slot], &head, NULL) || !is_usable(&head, identity, now_us))
+    if (!slot_read(seg, slot, &head, NULL) || !is_usable(&head, identity, now_us))
         return 0;
     return head.serial;
 }
@@ -159,8 +166,7 @@ uint32_t token_serial(const struct token_seg *seg, int slot,
 bool token_read(const struct token_seg *seg, int slot, const uint8_t identity[TOKEN_IDENTITY_BYTES],
                 int64_t now_us, struct token_record *out)
 {
-    return slot_read(&seg->slot[slot], &out->head, out->text) &&
-           is_usable(&out->head, identity, now_us);
+    return slot_read(seg, slot, &out->head, out->text) && is_usable(&out->head, identity, now_us);
 }
 
 struct slice token_part(const struct token_record *r, enum token_part p)
@@ -181,26 +187,28 @@ void token_refused(struct token_seg *seg, int slot, uint32_t serial)
 
 /* ---- writing ---- */
 
-static void store_words(struct token_slot *slot, uint32_t published, size_t first, size_t n,
+static void store_words(struct token_seg *seg, int slot, uint32_t published, size_t first, size_t n,
                         const void *from)
 {
     for (size_t i = 0; i < n; i++) {
         uint64_t word;
         memcpy(&word, (const char *)from + i * sizeof word, sizeof word);
-        atomic_store_explicit(&slot->copy[published & 1][first + i], word, memory_order_relaxed);
+        atomic_store_explicit(&seg->record[slot].copy[published & 1][first + i], word,
+                              memory_order_relaxed);
     }
 }
 
-static void slot_write(struct token_slot *slot, const struct token_head *head, const char *text,
-                       size_t n_words)
+static void slot_write(struct token_seg *seg, int slot, const struct token_head *head,
+                       const char *text, size_t n_words)
 {
-    uint32_t now = atomic_load_explicit(&slot->published, memory_order_relaxed);
+    _Atomic uint32_t *published = &seg->slot[slot].published;
+    uint32_t now = atomic_load_explicit(published, memory_order_relaxed);
     uint32_t next = now + 1 ? now + 1 : 2; /* 0 means never; keep the parity */
     /* The previous publication must be visible before its older copy is overwritten. */
     atomic_thread_fence(memory_order_release);
-    store_words(slot, next, 0, HEAD_WORDS, head);
-    store_words(slot, next, HEAD_WORDS, n_words, text);
-    atomic_store_explicit(&slot->published, next, memory_order_release);
+    store_words(seg, slot, next, 0, HEAD_WORDS, head);
+    store_words(seg, slot, next, HEAD_WORDS, n_words, text);
+    atomic_store_explicit(published, next, memory_order_release);
 }
 
 int token_publish(struct token_seg *seg, struct token_record *r)
@@ -212,11 +220,11 @@ int token_publish(struct token_seg *seg, struct token_record *r)
         return -1;
     if (at < 0)
         at = vacant;
-    bool known = slot_read(&seg->slot[at], &old, NULL);
+    bool known = slot_read(seg, at, &old, NULL);
     r->head.serial = known ? old.serial + 1 : 1;
     if (r->head.serial == 0)
         r->head.serial = 1;
-    slot_write(&seg->slot[at], &r->head, r->text, text_words(&r->head));
+    slot_write(seg, at, &r->head, r->text, text_words(&r->head));
     return at;
 }
 
@@ -224,17 +232,16 @@ int token_publish(struct token_seg *seg, struct token_record *r)
 void token_forget(struct token_seg *seg, int slot)
 {
     static const char blank[TOKEN_TEXT_BYTES];
-    struct token_slot *s = &seg->slot[slot];
     struct token_head old = {.serial = 0};
-    (void)slot_read(s, &old, NULL);
+    (void)slot_read(seg, slot, &old, NULL);
     const struct token_head gone = {.serial = old.serial};
     for (int copy = 0; copy < 2; copy++)
-        slot_write(s, &gone, blank, TEXT_WORDS);
+        slot_write(seg, slot, &gone, blank, TEXT_WORDS);
 }
 
 bool token_peek(const struct token_seg *seg, int slot, struct token_head *out)
 {
-    return slot_read(&seg->slot[slot], out, NULL) && !is_vacant(out);
+    return slot_read(seg, slot, out, NULL) && !is_vacant(out);
 }
 
 uint64_t token_refusals(const struct token_seg *seg)

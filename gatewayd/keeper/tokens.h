@@ -24,7 +24,7 @@ enum {
     TOKENS_RETRY_MAX_US = 60 * 1000 * 1000,
     TOKENS_EARLY_US = 5 * 1000 * 1000, /* doubled with every token that is refused in its turn */
     TOKENS_EARLY_DOUBLINGS = 6,
-    TOKENS_TIMEOUT_US = 20 * 1000 * 1000, /* of a request */
+    TOKENS_TIMEOUT_US = 10 * 1000 * 1000, /* of a request */
     /* Workers swap generations a moment apart, and requests keep the one that they began with: that
      * long the tokens of a credential that is gone stay where they are. */
     TOKENS_GRACE_US = 60 * 1000 * 1000,

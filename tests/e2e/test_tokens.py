@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from gateway import MODEL
-from token_services import (CANARY, AzureMetadata, Container, Entra, GoogleAccounts, GoogleMetadata, Imds, Sts)
+from token_services import (CANARY, AzureMetadata, Container, Entra, GoogleAccounts, GoogleMetadata, Imds, Proxy, Sts)
 from waiting import wait_until
 
 ENTRA = {"provider": "mock", "auth": "entra", "tenant": "tenant-1", "client_id": "client-1"}
@@ -365,6 +365,19 @@ def test_a_certificate_for_another_name_is_refused(make_fetching, serve, mock, a
                              "token_ca_file": str(authority.certificate)}, secret="first-secret")
     assert "no trusted TLS connection" in wait_state(gateway, "missing")["error"]
     assert service.calls == []
+
+
+@pytest.mark.parametrize("which", ["provider", "environment", "excepted"])
+def test_the_services_are_reached_through_the_proxy(make_fetching, serve, mock, authority, which):
+    service, proxy = serve(Entra, tls=authority.issue("tokens")), serve(Proxy)
+    settings = {**ENTRA, "authority": service.url(scheme="https"), "token_ca_file": str(authority.certificate)}
+    environment = {"HTTPS_PROXY": proxy.url} if which != "provider" else {}
+    if which == "excepted":
+        environment["NO_PROXY"] = "elsewhere.test, 127.0.0.1"
+    gateway = make_fetching(settings, {"proxy": proxy.url} if which == "provider" else {}, secret="first-secret",
+                            environment=environment)
+    assert gateway.chat().status == 200 and shown(mock) == service.given[0]
+    assert (f"127.0.0.1:{service.port}" in proxy.targets) == (which != "excepted")
 
 
 @pytest.mark.parametrize("account, said", [

@@ -2,11 +2,14 @@
 code that shares nothing with the gateway's. Every token that they give holds CANARY."""
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import hmac
 import http.server
 import json
+import socket
+import socketserver
 import ssl
 import subprocess
 import threading
@@ -106,6 +109,49 @@ class Service:
 
     def bearer(self, *marks, life=None):
         return {"access_token": self.token(*marks), "expires_in": life or self.life, "token_type": "Bearer"}
+
+
+class Proxy:
+    """An HTTP proxy that tunnels (RFC 9110 section 9.3.6) and remembers where to."""
+
+    def __init__(self):
+        self.port, self.targets, proxy = free_port(), [], self
+
+        class Tunnel(socketserver.StreamRequestHandler):
+            def handle(self):
+                method, target, _ = self.rfile.readline().decode().split(" ")
+                while self.rfile.readline().strip():
+                    pass
+                assert method == "CONNECT", method
+                proxy.targets.append(target)
+                host, _, port = target.rpartition(":")
+                with socket.create_connection((host, int(port)), 10) as far:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                    back = threading.Thread(target=pump, args=(far, self.request), daemon=True)
+                    back.start()
+                    pump(self.request, far)
+                    back.join(10)
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address, daemon_threads = True, True
+
+        self.server = Server(("127.0.0.1", self.port), Tunnel)
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def pump(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def decode(part):

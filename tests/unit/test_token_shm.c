@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { NOW_US = 1000, LATER_US = 2000 };
@@ -141,6 +142,24 @@ static void a_full_table_says_so(void **state)
     assert_int_equal(publish(a, "again", "", ""), 7);
 }
 
+/* Pages of the memory that are in use (stat(2): blocks of 512 bytes). */
+static void looking_takes_no_memory(void **state)
+{
+    struct stat before, after;
+    struct token_head h;
+    uint8_t a[TOKEN_IDENTITY_BYTES];
+    name(a, 1, 1);
+    publish(a, "x", "", "");
+    for (int slot = 0; slot < TOKEN_SLOTS; slot++)
+        assert_int_equal(token_peek(seg, slot, &h), slot == 1);
+    assert_int_equal(fstat(shm.fd, &before), 0);
+    for (int slot = 0; slot < TOKEN_SLOTS; slot++)
+        assert_int_equal(token_peek(seg, slot, &h), slot == 1);
+    assert_int_equal(fstat(shm.fd, &after), 0);
+    assert_true(before.st_blocks * 512 < 128 * 1024);
+    assert_int_equal(before.st_blocks, after.st_blocks);
+}
+
 static void refusals_are_counted(void **state)
 {
     uint8_t a[TOKEN_IDENTITY_BYTES];
@@ -220,6 +239,7 @@ int main(void)
         TEST(an_old_token_is_none),
         TEST(nothing_is_left_of_what_is_forgotten),
         TEST(a_full_table_says_so),
+        TEST(looking_takes_no_memory),
         TEST(refusals_are_counted),
         TEST(another_layout_is_not_mapped),
         TEST(readers_see_whole_tokens),
