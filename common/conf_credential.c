@@ -101,6 +101,10 @@ static void check_kind(struct build *b, const struct conf_credential *c, const s
     if ((signs && !k->aws_service) || (bearer && (k->aws_service || k->auth == PROVIDER_AUTH_NONE)))
         build_error(b, build_entry(b, s, "auth"), "the kind `%s` has no auth = %s", k->name,
                     auths[c->auth].name);
+    else if (bearer && k->has_location && !c->provider->project.n)
+        build_error(b, build_entry(b, s, "auth"),
+                    "`project` is missing in [provider:%.*s]: express mode takes API keys only",
+                    SLICE_FMT(c->provider->name));
 }
 
 static bool is_identifier(struct slice s)

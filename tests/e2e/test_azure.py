@@ -9,6 +9,7 @@ import json
 import pytest
 
 from gateway import KEY, MODEL, PROVIDER_SECRET, Failed
+from token_services import Entra
 from waiting import wait_until
 
 ASKED = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
@@ -17,8 +18,8 @@ DATED, BEFORE_RESPONSES = "2025-04-01-preview", "2024-10-21"
 
 @pytest.fixture
 def make_azure(make_gateway, mock):
-    def make(api_version=DATED, more=None, **settings):
-        return make_gateway({
+    def make(api_version=DATED, more=None, start=True, **settings):
+        return make_gateway(start=start, settings={
             "provider:mock": {"kind": "azure", "base_url": f"http://127.0.0.1:{mock.port}", "api_version": api_version,
                               **(more or {})},
             f"model:{MODEL}": {"targets": "mock/gpt4o-prod"}, **settings})
@@ -144,3 +145,20 @@ def test_what_is_missing_is_said(make_gateway, mock):
         with pytest.raises(Failed) as failed:
             gateway.gwctl("config", "check", gateway.ini)
         assert words in failed.value.result.stderr + failed.value.result.stdout
+
+
+@pytest.mark.parametrize("api_version", [DATED, "v1"])
+def test_a_token_of_entra_is_shown_instead_of_a_key(make_azure, mock, api_version):
+    service = Entra()
+    try:
+        gateway = make_azure(api_version, start=False)
+        secret = gateway.write_secret("first-secret", gateway.folder / "entra.secret")
+        gateway.write_ini({"credential:mock": {"auth": "entra", "tenant": "tenant-1", "client_id": "client-1",
+                                               "secret": f"file:{secret}", "authority": service.url()}})
+        gateway.start()
+        answer = gateway.call("POST", "/v1/chat/completions", ASKED)
+        assert answer.status == 200, answer
+        sent = mock.last_request()
+        assert sent.header("authorization") == f"Bearer {service.given[0]}" and "api-key" not in sent.names()
+    finally:
+        service.stop()

@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from gateway import KEY, PROVIDER_SECRET
+from gateway import KEY, PROVIDER_SECRET, Failed
+from token_services import GoogleAccounts, GoogleMetadata
 
 PARENT = "/v1/projects/acme-prod/locations/us-east5"
 GEMINI, CLAUDE, LLAMA = "gemini-2.5-pro", "claude-sonnet-4-5@20250929", "meta/llama-3.3-70b-instruct-maas"
@@ -105,3 +106,45 @@ def test_express_mode_has_googles_models_only(make_gateway, mock):
     answer = gateway.call("POST", "/v1/messages", claude())
     assert (answer.status, answer.json()["error"]["type"]) == (400, "invalid_request_error")
     assert "no target of this model offers" in answer.json()["error"]["message"]
+
+
+# ---- tokens ----
+
+@pytest.mark.parametrize("auth", ["gcp-sa", "gcp-metadata"])
+def test_tokens_of_google(make_gateway, mock, tmp_path, auth):
+    """A service account's token, or the machine's, is shown to Gemini, to Claude and to open models."""
+    service = GoogleAccounts(tmp_path) if auth == "gcp-sa" else GoogleMetadata()
+    try:
+        gateway = make_gateway(start=False)
+        credential = {"provider": "mock", "auth": auth, "secret": None}
+        if auth == "gcp-sa":
+            credential["secret"] = f"file:{gateway.write_secret(service.account(), gateway.folder / 'account.json')}"
+            credential["token_url"] = service.url("/token")
+        else:
+            credential["metadata_url"] = service.url()
+        gateway.write_ini({
+            "provider:mock": {"kind": "vertex", "base_url": f"http://127.0.0.1:{mock.port}/v1", "project": "acme-prod",
+                              "location": "us-east5"},
+            "credential:mock": credential, "model:gpt-test": None, "model:gemini": {"targets": f"mock/{GEMINI}"},
+            "model:claude": {"targets": f"mock/{CLAUDE}"}, "model:llama": {"targets": f"mock/{LLAMA}"}})
+        gateway.start()
+        for path, body in (("/v1beta/models/gemini:generateContent", ASKED), ("/v1/messages", claude(stream=True)),
+                           ("/v1/messages/count_tokens", {"model": "claude", **CHAT}),
+                           ("/v1/chat/completions", {"model": "llama", **CHAT})):
+            answer = gateway.call("POST", path, body)
+            assert answer.status == 200, answer
+            sent = mock.last_request()
+            assert sent.header("authorization") == f"Bearer {service.given[0]}"
+            assert "x-goog-api-key" not in sent.names()
+        assert len(service.given) == 1
+    finally:
+        service.stop()
+
+
+def test_express_mode_has_no_tokens(make_gateway, mock):
+    gateway = make_gateway(start=False)
+    gateway.write_ini({"provider:mock": {"kind": "vertex", "base_url": None},
+                       "credential:mock": {"auth": "gcp-metadata", "secret": None}})
+    with pytest.raises(Failed) as failed:
+        gateway.gwctl("config", "check", gateway.ini)
+    assert "`project` is missing" in failed.value.result.stderr + failed.value.result.stdout

@@ -1,6 +1,6 @@
 // The official OpenAI client, chat completions, whatever provider is behind.
 import assert from 'node:assert/strict';
-import OpenAI from 'openai';
+import OpenAI, { AzureOpenAI } from 'openai';
 import {
   BROKEN, CLOCK, CUT, ENDLESS, IMAGE, ODD, PERSON, SHORT, TEXT, THOUGHTS, WEATHER, apiKey, clock, each, person, root, weather,
 } from './matrix.mjs';
@@ -19,6 +19,14 @@ each(DIALECT, 'chat: text', async ({ model }) => {
   assert.equal(answer.choices[0].finish_reason, 'stop');
   assert.deepEqual([answer.usage.prompt_tokens, answer.usage.completion_tokens], [9, 8]);
   assert.ok(answer._request_id);
+});
+
+each(DIALECT, 'chat: the class for Azure, whose paths are those of deployments', async ({ model }) => {
+  const azure = new AzureOpenAI({ endpoint: root, apiKey, apiVersion: '2024-10-21', maxRetries: 0 });
+  const stream = await azure.chat.completions.create({ model, messages, stream: true });
+  let text = '';
+  for await (const chunk of stream) text += chunk.choices[0]?.delta?.content ?? '';
+  assert.equal(text, TEXT);
 });
 
 each(DIALECT, 'chat: stream', async ({ model }) => {
