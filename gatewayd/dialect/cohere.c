@@ -4,11 +4,13 @@
 #include "gatewayd/dialect/cohere.h"
 
 #include "gatewayd/dialect/meter.h"
+#include "gatewayd/dialect/provenance.h"
 
 const struct codec codec_cohere = {
     .name = "cohere.chat",
     .framing = CODEC_SSE,
     .fields = cohere_fields,
+    .made_by = provenance_cohere,
     .reader_bytes = sizeof(struct cohere_stream_reader),
     .writer_bytes = sizeof(struct cohere_stream_writer),
     .read_request = cohere_read_request_ir,

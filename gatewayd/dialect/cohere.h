@@ -12,8 +12,10 @@
  * of its official SDK (github.com/cohere-ai/cohere-typescript, src/api/types).
  *
  * Two things have no place there. Answers don't name their model. And thinking isn't signed: where
- * another provider's is, a thinking block has two further members, `signature` and, where it is
- * encrypted, `redacted`, which official clients hand on and give back as they are.
+ * another provider's is, a thinking block has a further member, `signature`, which official clients
+ * hand on and give back as it is, with the tag of its maker in front (provenance.h). Thinking that
+ * leaves for another dialect is given COHERE_SIGNATURE, whose tag keeps it from providers that
+ * would miss their own signature on it.
  */
 #ifndef GW_GATEWAYD_DIALECT_COHERE_H
 #define GW_GATEWAYD_DIALECT_COHERE_H
@@ -21,6 +23,8 @@
 #include "gatewayd/dialect/codec.h"
 
 extern const struct ir_field_row cohere_fields[IR_FIELD_COUNT];
+
+#define COHERE_SIGNATURE SLICE_LIT("Y29oZXJl") /* base64, as some dialects must have it */
 
 /* ---- refusals ---- */
 

@@ -57,8 +57,9 @@ const struct ir_field_row cohere_fields[IR_FIELD_COUNT] = {
     CARRIED(THINKING_BUDGET, "thinking.token_budget"),
     ROW(INCLUDE_THOUGHTS, NULL, DROPPED, "the API always shows its thinking"),
     CARRIED(REASONING, "messages[].content[].thinking"),
-    ROW(REASONING_SIGNATURE, "messages[].content[].signature", DROPPED,
-        "the API signs no thinking; its callers get the member where another provider signs"),
+    ROW(REASONING_SIGNATURE, "messages[].content[].signature", MAPPED,
+        "the API signs no thinking: none is sent; its callers get the member where another "
+        "provider signs"),
     ROW(REFUSAL, NULL, MAPPED, "text"),
     ROW(CITATIONS, "messages[].citations", DROPPED, "citations of earlier turns aren't sent back"),
     ROW(CACHE_CONTROL, NULL, DROPPED, "the API caches on its own"),

@@ -171,11 +171,6 @@ static int thinking_signature(struct reader *r, const char *path, uint32_t v, vo
     return read_text(r, path, v, &((struct ir_part *)into)->signature);
 }
 
-static int thinking_redacted(struct reader *r, const char *path, uint32_t v, void *into)
-{
-    return read_bool(r, path, v, &((struct ir_part *)into)->redacted);
-}
-
 /* data:[type][;parameter]*;base64,DATA (RFC 2397), or any other URL. */
 static int read_url(struct reader *r, const char *path, uint32_t v, void *into)
 {
@@ -195,7 +190,7 @@ static int read_url(struct reader *r, const char *path, uint32_t v, void *into)
     type = slice_split(&type, ';');
     p->source = IR_SOURCE_BASE64;
     if (type.n)
-        p->media_type = (struct ir_text){type, p->data.escaped};
+        p->media_type = (struct ir_text){type, p->data.escaped, p->data.verbatim};
     p->data.s = data;
     ir_note(r->out, IR_F_IMAGE_BASE64);
     return 0;
@@ -242,7 +237,6 @@ static int read_thinking_part(struct reader *r, const char *path, uint32_t v, st
         MEMBER("type", NULL),
         MEMBER("thinking", text_text),
         MEMBER("signature", thinking_signature),
-        MEMBER("redacted", thinking_redacted),
     };
     struct ir_part *p = add_part(r, list, IR_PART_REASONING, path);
     if (!p || READ(r, path, v, members, p) < 0)

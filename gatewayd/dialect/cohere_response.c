@@ -33,6 +33,7 @@ static int read_content(const struct json_doc *d, uint32_t v, struct ir_response
             if (!p)
                 return -1;
             p->text = ir_text_of(d, json_get_lit(d, e, "thinking"));
+            p->signature = ir_plain(COHERE_SIGNATURE);
         } else if (json_str_eq_lit(d, type, "text")) {
             if (read_text(out, c, ir_text_of(d, json_get_lit(d, e, "text"))) < 0)
                 return -1;
@@ -149,10 +150,8 @@ static void write_content(struct json_writer *w, const struct ir_part *p)
         } else {
             jw_member_str(w, "type", SLICE_LIT("thinking"));
             ir_member(w, "thinking", ir_has(p->text) ? p->text : IR_LIT(""));
-            if (p->signature.s.n)
+            if (p->signature.s.n && !ir_text_is(p->signature, COHERE_SIGNATURE))
                 ir_member(w, "signature", p->signature);
-            if (p->redacted)
-                jw_member_bool(w, "redacted", true);
         }
         jw_object_end(w);
     }

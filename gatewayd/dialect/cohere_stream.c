@@ -44,6 +44,9 @@ static int on_start(const struct emit *e)
 
 static void end_content(const struct emit *e)
 {
+    if (e->s->open && e->s->kind == IR_PART_REASONING)
+        send(e, e->s->part,
+             (struct ir_event){.kind = IR_EV_SIGNATURE, .text = ir_plain(COHERE_SIGNATURE)});
     if (e->s->open)
         send(e, e->s->part, (struct ir_event){.kind = IR_EV_PART_END});
     e->s->open = false;

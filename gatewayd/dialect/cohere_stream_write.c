@@ -232,8 +232,6 @@ static int write_signature(struct cohere_stream_writer *s, struct buf *out)
         return -1;
     jw_member_str(&w, "thinking", SLICE_LIT(""));
     ir_member(&w, "signature", signature);
-    if (s->redacted)
-        jw_member_bool(&w, "redacted", true);
     jw_object_end(&w);
     end_message(&w);
     return end(&w, out);
@@ -241,7 +239,8 @@ static int write_signature(struct cohere_stream_writer *s, struct buf *out)
 
 static int write_part_end(struct cohere_stream_writer *s, struct buf *out)
 {
-    if (is_thinking(s) && s->signature.len && write_signature(s, out) < 0)
+    bool foreign = s->signature.len && !slice_eq(buf_slice(&s->signature), COHERE_SIGNATURE);
+    if (is_thinking(s) && foreign && write_signature(s, out) < 0)
         return -1;
     s->in_part = false;
     if (!s->open)

@@ -78,6 +78,8 @@ void cohere_write_usage(struct json_writer *w, const struct dialect_usage *u)
 
 /* ---- finish reasons ---- */
 
+/* Which sequence it was isn't said, as dialects do that tell one apart from an ordinary end. What
+ * was kept back or refused is ERROR, as it was ERROR_TOXIC in version 1. */
 static const struct {
     struct slice word;
     enum ir_finish finish;
@@ -87,10 +89,17 @@ static const struct {
     {                                                                                              \
         {lit, sizeof(lit) - 1}, IR_FINISH_##f, DIALECT_FAULT_##fault                               \
     }
-    REASON("COMPLETE", STOP, NONE),      REASON("STOP_SEQUENCE", STOP_SEQUENCE, NONE),
-    REASON("MAX_TOKENS", LENGTH, NONE),  REASON("TOOL_CALL", TOOL_CALLS, NONE),
-    REASON("ERROR", NONE, SERVER),       REASON("TIMEOUT", NONE, TIMEOUT),
-    REASON("MAX_TOKENS", CONTEXT, NONE), /* written only */
+    REASON("COMPLETE", STOP, NONE),
+    REASON("STOP_SEQUENCE", STOP, NONE),
+    REASON("MAX_TOKENS", LENGTH, NONE),
+    REASON("TOOL_CALL", TOOL_CALLS, NONE),
+    REASON("ERROR", NONE, SERVER),
+    REASON("TIMEOUT", NONE, TIMEOUT),
+    /* Written only. */
+    REASON("STOP_SEQUENCE", STOP_SEQUENCE, NONE),
+    REASON("MAX_TOKENS", CONTEXT, NONE),
+    REASON("ERROR", CONTENT_FILTER, NONE),
+    REASON("ERROR", REFUSAL, NONE),
 #undef REASON
 };
 
@@ -103,8 +112,7 @@ struct cohere_finish cohere_finish(const struct json_doc *d, uint32_t reason)
         json_type(d, reason) == JSON_STRING ? IR_FINISH_OTHER : IR_FINISH_NONE, DIALECT_FAULT_NONE};
 }
 
-/* Some providers end with a plain stop although tools are called; clients go by the reason. What
- * the provider kept back is an answer that is complete, as far as this API's words go. */
+/* Some providers end with a plain stop although tools are called; clients go by the reason. */
 struct slice cohere_finish_reason(enum ir_finish f, bool called_tools)
 {
     if (called_tools && (f == IR_FINISH_STOP || f == IR_FINISH_OTHER || f == IR_FINISH_NONE))
@@ -120,7 +128,7 @@ struct slice cohere_finish_reason(enum ir_finish f, bool called_tools)
 static struct ir_text first_text(const struct json_doc *d, uint32_t object,
                                  const char *const *names)
 {
-    struct ir_text t = {{NULL, 0}, false};
+    struct ir_text t = {.escaped = false};
     for (; *names && !ir_has(t); names++)
         t = ir_text_of(d, json_get(d, object, slice_str(*names)));
     return t;

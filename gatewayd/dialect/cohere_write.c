@@ -147,7 +147,7 @@ static void write_system(struct out *o)
 
 static void write_calls(struct out *o, const struct ir_part *p)
 {
-    static const struct ir_text none = {{NULL, 0}, false};
+    static const struct ir_text none = {.escaped = false};
     jw_member_array(&o->w, "tool_calls");
     for (; p; p = first(p->next, is_call)) {
         jw_object(&o->w);
@@ -162,12 +162,8 @@ static void write_plan(struct out *o, const struct ir_part *p)
 {
     jw_key_plain(&o->w, SLICE_LIT("tool_plan"));
     jw_str_begin(&o->w);
-    for (; p; p = first(p->next, is_text)) {
-        if (p->text.escaped)
-            jw_str_add_escaped(&o->w, p->text.s);
-        else
-            jw_str_add(&o->w, p->text.s);
-    }
+    for (; p; p = first(p->next, is_text))
+        ir_add_text(&o->w, p->text);
     jw_str_end(&o->w);
 }
 

@@ -103,6 +103,7 @@ enum ir_maker {
     IR_MAKER_XAI,
     IR_MAKER_CHAT,    /* a server of OpenAI's dialect that doesn't say */
     IR_MAKER_BEDROCK, /* a model on Bedrock that isn't Claude */
+    IR_MAKER_COHERE,
 };
 
 struct ir_citation {

@@ -16,6 +16,7 @@ static const struct {
     [IR_MAKER_XAI] = {"Xai", "xai-responses-v1"},
     [IR_MAKER_CHAT] = {"Cht", NULL},
     [IR_MAKER_BEDROCK] = {"Aws", NULL},
+    [IR_MAKER_COHERE] = {"Coh", NULL},
 };
 
 const char *provenance_format(enum ir_maker m)
@@ -48,6 +49,12 @@ enum ir_maker provenance_gemini(struct slice model)
 {
     (void)model;
     return IR_MAKER_GEMINI;
+}
+
+enum ir_maker provenance_cohere(struct slice model)
+{
+    (void)model;
+    return IR_MAKER_COHERE;
 }
 
 enum ir_maker provenance_responses(struct slice model)

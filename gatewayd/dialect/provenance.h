@@ -32,6 +32,7 @@ enum ir_maker provenance_of_format(struct ir_text t);
 /* struct codec.made_by */
 enum ir_maker provenance_claude(struct slice model);
 enum ir_maker provenance_gemini(struct slice model);
+enum ir_maker provenance_cohere(struct slice model);
 enum ir_maker provenance_responses(struct slice model);
 /* Routers of the OpenAI dialect pass on what the maker of the model signed. */
 enum ir_maker provenance_chat(struct slice model);

@@ -66,7 +66,8 @@ struct dialect {
     void (*refuse_key)(struct slice key, struct error *err);
 };
 
-extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, dialect_bedrock;
+extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, dialect_bedrock,
+    dialect_cohere;
 
 /* Ends the piece that reply.text has been given since the last one. */
 void reply_end_piece(struct reply *r, enum piece_kind kind, uint32_t tokens);

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dialect *const dialects[] = {&dialect_openai, &dialect_anthropic,
-                                                 &dialect_gemini, &dialect_bedrock};
+static const struct dialect *const dialects[] = {
+    &dialect_openai, &dialect_anthropic, &dialect_gemini, &dialect_bedrock, &dialect_cohere};
 
 /* ---- answers that are kept ---- */
 

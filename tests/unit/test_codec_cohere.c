@@ -127,8 +127,7 @@ static const struct {
      "{'role':'tool','tool_call_id':'c_gwSigned_c2ln','content':''}]}",
      "{'model':'up','messages':[{'role':'user','content':'a'},{'role':'assistant','tool_plan':"
      "'I \\u0077ill.','tool_calls':[{'id':'c','type':'function','function':{'name':'f',"
-     "'arguments':'{}'}}]},{'role':'tool','tool_call_id':'c','content':'{}'}]} | dropped: "
-     "messages[].reasoning_details"},
+     "'arguments':'{}'}}]},{'role':'tool','tool_call_id':'c','content':'{}'}]}"},
     /* As others get it. */
     {&codec_cohere, &codec_openai_chat,
      "{'model':'m','p':0.9,'stop_sequences':['x'],'response_format':{'type':'json_object',"
@@ -148,12 +147,12 @@ static const struct {
     /* Thinking that another provider has signed comes back signed. */
     {&codec_cohere, &codec_anthropic,
      "{'model':'m','max_tokens':9,'messages':[{'role':'user','content':'a'},{'role':'assistant',"
-     "'content':[{'type':'thinking','thinking':'t','signature':'c2ln'},{'type':'thinking',"
-     "'thinking':'','signature':'ZW5j','redacted':true},{'type':'text','text':'b'}]},{'role':"
-     "'user','content':'c'}]}",
+     "'content':[{'type':'thinking','thinking':'t','signature':'c2ln'},{'type':'text','text':'b'}]}"
+     ",{'role':'user',"
+     "'content':'c'}]}",
      "{'model':'up','max_tokens':9,'messages':[{'role':'user','content':[{'type':'text','text':"
      "'a'}]},{'role':'assistant','content':[{'type':'thinking','thinking':'t','signature':'c2ln'},"
-     "{'type':'redacted_thinking','data':'ZW5j'},{'type':'text','text':'b'}]},{'role':'user',"
+     "{'type':'text','text':'b'}]},{'role':'user',"
      "'content':[{'type':'text','text':'c'}]}]}"},
 };
 
@@ -265,7 +264,7 @@ static const struct {
      "'tool_use','id':'1','name':'f','input':{'a':1}}],'stop_reason':'tool_use','usage':"
      "{'input_tokens':5,'output_tokens':2}}",
      "{'id':'a','message':{'role':'assistant','content':[{'type':'thinking','thinking':'t',"
-     "'signature':'c2ln'},{'type':'thinking','thinking':'','signature':'ZW5j','redacted':true}],"
+     "'signature':'c2ln'},{'type':'thinking','thinking':'','signature':'ZW5j'}],"
      "'tool_calls':[{'id':'1','type':'function','function':{'name':'f','arguments':'{\\'a\\':1}'}}]"
      "},"
      "'finish_reason':'TOOL_CALL','usage':{'billed_units':{'input_tokens':5,'output_tokens':2},"
@@ -420,13 +419,13 @@ static void test_signed_stream(void **state)
         "data: {'type':'message_delta','delta':{'stop_reason':'end_turn'},'usage':"
         "{'output_tokens':2}}\n\n"
         "data: {'type':'message_stop'}\n\n";
-    assert_text(codec_stream_with(&codec_anthropic, &codec_cohere, quoted(in), &caller),
-                START BEGIN_THOUGHT(0) THOUGHT(0, "h")
-                    EVENT("content-delta", IN(0, "{'content':{'thinking':'','signature':'c2ln'}}"))
-                        END_OF("content", 0) BEGIN_THOUGHT(1) EVENT(
-                            "content-delta",
-                            IN(1, "{'content':{'thinking':'','signature':'ZW5j','redacted':true}}"))
-                            END_OF("content", 1) FINISH("COMPLETE") DONE);
+    assert_text(
+        codec_stream_with(&codec_anthropic, &codec_cohere, quoted(in), &caller),
+        START BEGIN_THOUGHT(0) THOUGHT(0, "h")
+            EVENT("content-delta", IN(0, "{'content':{'thinking':'','signature':'c2ln'}}"))
+                END_OF("content", 0) BEGIN_THOUGHT(1)
+                    EVENT("content-delta", IN(1, "{'content':{'thinking':'','signature':'ZW5j'}}"))
+                        END_OF("content", 1) FINISH("COMPLETE") DONE);
 }
 
 /* ---- errors ---- */

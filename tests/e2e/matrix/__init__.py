@@ -5,6 +5,6 @@ strictly as its reference is written (`read`, `read_error`, `read_broken`), and 
 dialect understands a request (`seen`). Conversations and what must come of them are in scenario.py.
 """
 
-from matrix import anthropic, bedrock, gemini, openai_chat, openai_responses
+from matrix import anthropic, bedrock, cohere, gemini, openai_chat, openai_responses
 
-DIALECTS = {module.NAME: module for module in (openai_chat, openai_responses, anthropic, gemini, bedrock)}
+DIALECTS = {module.NAME: module for module in (openai_chat, openai_responses, anthropic, gemini, bedrock, cohere)}

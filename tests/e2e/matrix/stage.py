@@ -35,6 +35,7 @@ PROVIDERS = {
     "anthropic": Provider("anthropic", ("anthropic",), "/v1"),
     "gemini": Provider("gemini", ("gemini",), "/v1beta"),
     "bedrock": Provider("bedrock", ("bedrock",), "", {"region": "us-east-1"}, "us.anthropic.claude-mock-v1:0"),
+    "cohere": Provider("cohere", ("cohere",), ""),
     "azure": Provider("azure", ("openai.chat", "openai.responses"), "", {"api_version": clouds.API_VERSION},
                       "mock-deployment", ("openai.chat",), clouds.azure),
     "vertex": Provider("vertex", ("gemini",), "/v1", _PLACE, plain=clouds.vertex),
@@ -43,10 +44,10 @@ PROVIDERS = {
 }
 
 # What mockllm is asked directly: the dialects that it speaks, each judged by its own module.
-MOCK_SPEAKS = ("openai.chat", "openai.responses", "anthropic", "gemini", "bedrock")
+MOCK_SPEAKS = ("openai.chat", "openai.responses", "anthropic", "gemini", "bedrock", "cohere")
 
 # Client dialects and providers that must understand each other.
-_CLIENTS = ("openai.chat", "openai.responses", "anthropic", "gemini", "bedrock")
+_CLIENTS = ("openai.chat", "openai.responses", "anthropic", "gemini", "bedrock", "cohere")
 _OF_CLOUDS = (("openai.responses", "azure"), ("anthropic", "azure"), ("gemini", "azure"),
               ("gemini", "vertex"), ("openai.chat", "vertex"), ("anthropic", "vertex-claude"),
               ("openai.chat", "vertex-claude"), ("gemini", "vertex-claude"))
@@ -68,6 +69,7 @@ WORDS = {
     "anthropic": {"stop": "finish=stop_sequence", "filter": "finish=refusal"},
     "gemini": {"stop": "", "filter": "finish=SAFETY"},
     "bedrock": {"stop": "finish=stop_sequence", "filter": "finish=content_filtered"},
+    "cohere": {"stop": "finish=STOP_SEQUENCE", "filter": ""},
 }
 TELLS_STOP_SEQUENCE = ("anthropic", "bedrock")
 
