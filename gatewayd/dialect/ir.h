@@ -34,7 +34,7 @@ struct ir_text {
 struct ir_text ir_text_of(const struct json_doc *d, uint32_t v);
 static inline struct ir_text ir_plain(struct slice s)
 {
-    return (struct ir_text){s, false};
+    return (struct ir_text){.s = s};
 }
 #define IR_LIT(lit) ir_plain(SLICE_LIT(lit))
 static inline bool ir_has(struct ir_text t)
