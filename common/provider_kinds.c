@@ -6,15 +6,26 @@
  */
 #include "common/provider_kinds.h"
 
-/* Which operations a vendor documents. */
-#define CHAT(completions, embeddings, models) OPS(completions, embeddings, models, 0, )
+/* Which operations a vendor documents; behind them what is relayed besides. */
+#define CHAT(completions, embeddings, models, ...)                                                 \
+    OPS(completions, embeddings, models, 0, __VA_ARGS__)
 #define OPS(completions, embeddings, models, responses, ...)                                       \
     .paths = {[PROVIDER_OP_CHAT] = "/chat/completions",                                            \
-              __VA_ARGS__[PROVIDER_OP_RESPONSES] = (responses) ? "/responses" : NULL,              \
+              [PROVIDER_OP_RESPONSES] = (responses) ? "/responses" : NULL,                         \
               [PROVIDER_OP_COMPLETIONS] = (completions) ? "/completions" : NULL,                   \
               [PROVIDER_OP_EMBEDDINGS] = (embeddings) ? "/embeddings" : NULL,                      \
-              [PROVIDER_OP_MODELS] = (models) ? "/models" : NULL}
+              [PROVIDER_OP_MODELS] = (models) ? "/models" : NULL,                                  \
+              __VA_ARGS__}
 #define ALL CHAT(1, 1, 1)
+
+#define MODERATIONS    [PROVIDER_OP_MODERATIONS] = "/moderations"
+#define SPEECH         [PROVIDER_OP_SPEECH] = "/audio/speech"
+#define TRANSCRIPTIONS [PROVIDER_OP_TRANSCRIPTIONS] = "/audio/transcriptions"
+#define TRANSLATIONS   [PROVIDER_OP_TRANSLATIONS] = "/audio/translations"
+#define IMAGES         [PROVIDER_OP_IMAGES] = "/images/generations"
+#define IMAGE_EDITS    [PROVIDER_OP_IMAGE_EDITS] = "/images/edits"
+#define VARIATIONS     [PROVIDER_OP_IMAGE_VARIATIONS] = "/images/variations"
+#define MEDIA          MODERATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS, IMAGES, IMAGE_EDITS, VARIATIONS
 
 #define OPENAI(name_, title_, url, auth_, ...)                                                     \
     {                                                                                              \
@@ -28,14 +39,24 @@
 #define AZURE_DATED                                                                                \
     [PROVIDER_OP_CHAT] = AZURE_DEPLOYMENT("/chat/completions"),                                    \
     [PROVIDER_OP_COMPLETIONS] = AZURE_DEPLOYMENT("/completions"),                                  \
-    [PROVIDER_OP_EMBEDDINGS] = AZURE_DEPLOYMENT("/embeddings")
+    [PROVIDER_OP_EMBEDDINGS] = AZURE_DEPLOYMENT("/embeddings"),                                    \
+    [PROVIDER_OP_SPEECH] = AZURE_DEPLOYMENT("/audio/speech"),                                      \
+    [PROVIDER_OP_TRANSCRIPTIONS] = AZURE_DEPLOYMENT("/audio/transcriptions"),                      \
+    [PROVIDER_OP_TRANSLATIONS] = AZURE_DEPLOYMENT("/audio/translations"),                          \
+    [PROVIDER_OP_IMAGES] = AZURE_DEPLOYMENT("/images/generations"),                                \
+    [PROVIDER_OP_IMAGE_EDITS] = AZURE_DEPLOYMENT("/images/edits")
 #define AZURE_V1(query)                                                                            \
     {                                                                                              \
         [PROVIDER_OP_CHAT] = "/openai/v1/chat/completions" query,                                  \
         [PROVIDER_OP_COMPLETIONS] = "/openai/v1/completions" query,                                \
         [PROVIDER_OP_EMBEDDINGS] = "/openai/v1/embeddings" query,                                  \
         [PROVIDER_OP_RESPONSES] = "/openai/v1/responses" query,                                    \
-        [PROVIDER_OP_MODELS] = "/openai/v1/models" query                                           \
+        [PROVIDER_OP_MODELS] = "/openai/v1/models" query,                                          \
+        [PROVIDER_OP_SPEECH] = "/openai/v1/audio/speech" query,                                    \
+        [PROVIDER_OP_TRANSCRIPTIONS] = "/openai/v1/audio/transcriptions" query,                    \
+        [PROVIDER_OP_TRANSLATIONS] = "/openai/v1/audio/translations" query,                        \
+        [PROVIDER_OP_IMAGES] = "/openai/v1/images/generations" query,                              \
+        [PROVIDER_OP_IMAGE_EDITS] = "/openai/v1/images/edits" query                                \
     }
 #define GOOGLE(method) "{parent}/publishers/google/models/{model}:" method
 #define ANTHROPIC(method)                                                                          \
@@ -139,27 +160,30 @@ static const struct provider_kind kinds[] = {
     /* https://platform.openai.com/docs/api-reference */
     OPENAI("openai", "OpenAI", "https://api.openai.com/v1", BEARER,
            .quirks = PROVIDER_QUIRK_NEW_NAMES, .refusals = openai_refusals,
-           OPS(1, 1, 1, 1, [PROVIDER_OP_INPUT_TOKENS] = "/responses/input_tokens", )),
-    /* Servers of one's own, which ignore what they don't know or want it. */
+           OPS(1, 1, 1, 1, [PROVIDER_OP_INPUT_TOKENS] = "/responses/input_tokens", MEDIA)),
+    /* Servers of one's own, which ignore what they don't know or want it; what one hasn't got it
+     * refuses with 404. */
     OPENAI("openai-compatible", "Anything that speaks the OpenAI API", NULL, BEARER_OPTIONAL,
-           .quirks = PROVIDER_QUIRK_REASONING_BACK, ALL),
+           .quirks = PROVIDER_QUIRK_REASONING_BACK, CHAT(1, 1, 1, MEDIA)),
     /* https://docs.mistral.ai/api: usage comes in the last chunk unasked, and `stream_options` is
      * answered with 422 extra_forbidden (github.com/openai/openai-agents-python/issues/442).
      * Seeds are random_seed; ids of calls "must be a-z, A-Z, 0-9, with a length of 9"
-     * (github.com/nearai/ironclaw/issues/1241). */
+     * (github.com/nearai/ironclaw/issues/1241). Moderations and transcriptions:
+     * docs.mistral.ai/api/endpoint/{classifiers,audio/transcriptions}. */
     OPENAI("mistral", "Mistral AI", "https://api.mistral.ai/v1", BEARER,
            .quirks = PROVIDER_QUIRK_NO_STREAM_OPTIONS | PROVIDER_QUIRK_USAGE_UNASKED |
                      PROVIDER_QUIRK_RANDOM_SEED | PROVIDER_QUIRK_CALL_IDS_OF_9,
-           .refusals = mistral_refusals, CHAT(0, 1, 1)),
-    /* https://console.groq.com/docs/openai */
+           .refusals = mistral_refusals, CHAT(0, 1, 1, MODERATIONS, TRANSCRIPTIONS)),
+    /* https://console.groq.com/docs/openai, and of audio docs/api-reference */
     OPENAI("groq", "Groq", "https://api.groq.com/openai/v1", BEARER, .refusals = groq_refusals,
-           CHAT(0, 1, 1)),
+           CHAT(0, 1, 1, SPEECH, TRANSCRIPTIONS, TRANSLATIONS)),
     /* https://api-docs.deepseek.com; its guide to thinking wants reasoning_content back within a
      * turn of tool calls (guides/thinking_mode). */
     OPENAI("deepseek", "DeepSeek", "https://api.deepseek.com/v1", BEARER,
            .quirks = PROVIDER_QUIRK_REASONING_BACK, .refusals = deepseek_refusals, CHAT(0, 0, 1)),
     /* https://docs.x.ai/docs/api-reference */
-    OPENAI("xai", "xAI", "https://api.x.ai/v1", BEARER, .refusals = xai_refusals, ALL),
+    OPENAI("xai", "xAI", "https://api.x.ai/v1", BEARER, .refusals = xai_refusals,
+           CHAT(1, 1, 1, IMAGES)),
     /* https://openrouter.ai/docs/api-reference/overview: top_k among the parameters;
      * reasoning_details to be passed back (use-cases/reasoning-tokens), cache_control in content
      * parts (features/prompt-caching). */
@@ -167,9 +191,11 @@ static const struct provider_kind kinds[] = {
            .quirks =
                PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK | PROVIDER_QUIRK_CACHE_CONTROL,
            ALL),
-    /* https://docs.together.ai/docs/openai-api-compatibility */
+    /* https://docs.together.ai/docs/openai-api-compatibility; images and audio:
+     * docs.together.ai/reference/{post-images-generations,audio-speech,audio-transcriptions} */
     OPENAI("together", "Together AI", "https://api.together.xyz/v1", BEARER,
-           .quirks = PROVIDER_QUIRK_TOP_K, ALL),
+           .quirks = PROVIDER_QUIRK_TOP_K,
+           CHAT(1, 1, 1, IMAGES, SPEECH, TRANSCRIPTIONS, TRANSLATIONS)),
     /* https://docs.fireworks.ai/tools-sdks/openai-compatibility */
     OPENAI("fireworks", "Fireworks AI", "https://api.fireworks.ai/inference/v1", BEARER,
            .quirks = PROVIDER_QUIRK_TOP_K, ALL),
@@ -182,10 +208,13 @@ static const struct provider_kind kinds[] = {
     /* https://inference-docs.cerebras.ai/resources/openai */
     OPENAI("cerebras", "Cerebras", "https://api.cerebras.ai/v1", BEARER,
            .refusals = cerebras_refusals, CHAT(1, 0, 1)),
-    /* https://docs.sambanova.ai/cloud/docs/capabilities/openai-compatibility */
-    OPENAI("sambanova", "SambaNova", "https://api.sambanova.ai/v1", BEARER, CHAT(0, 1, 1)),
+    /* https://docs.sambanova.ai/cloud/docs/capabilities/openai-compatibility; audio:
+     * docs.sambanova.ai/docs/en/features/audio */
+    OPENAI("sambanova", "SambaNova", "https://api.sambanova.ai/v1", BEARER,
+           CHAT(0, 1, 1, TRANSCRIPTIONS, TRANSLATIONS)),
     /* https://docs.tokenfactory.nebius.com/api-reference/introduction */
-    OPENAI("nebius", "Nebius Token Factory", "https://api.tokenfactory.nebius.com/v1", BEARER, ALL),
+    OPENAI("nebius", "Nebius Token Factory", "https://api.tokenfactory.nebius.com/v1", BEARER,
+           CHAT(1, 1, 1, IMAGES)),
     /* https://docs.api.nvidia.com/nim/reference/llm-apis */
     OPENAI("nvidia", "NVIDIA NIM", "https://integrate.api.nvidia.com/v1", BEARER, ALL),
     /* https://huggingface.co/docs/inference-providers */
@@ -195,7 +224,8 @@ static const struct provider_kind kinds[] = {
     OPENAI("ollama", "Ollama", "http://127.0.0.1:11434/v1", NONE, ALL),
     /* https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html */
     OPENAI("vllm", "vLLM", "http://127.0.0.1:8000/v1", BEARER_OPTIONAL,
-           .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK, ALL),
+           .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK,
+           CHAT(1, 1, 1, TRANSCRIPTIONS, TRANSLATIONS)),
     /* https://docs.sglang.ai/basic_usage/openai_api.html */
     OPENAI("sglang", "SGLang", "http://127.0.0.1:30000/v1", BEARER_OPTIONAL,
            .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK, ALL),

@@ -43,6 +43,11 @@ def differences(bill, ledger):
         billed, charged = bill_tokens(entry), tokens(record)
         if record["state"] == "settled" and billed != charged:
             lines.append(f"{entry['id']}: billed {billed}, settled at {charged}")
+        units = entry.get("units", 0) if entry["billed"] else 0
+        if record["state"] == "settled" and units != record["units"]:
+            lines.append(f"{entry['id']}: billed {units} units, settled at {record['units']}")
+        if record["state"] == "estimated" and units > record["units"]:
+            lines.append(f"{entry['id']}: billed {units} units, estimated at {record['units']}")
         if record["state"] == "estimated" and entry["billed"] and charged[1] < 1 <= billed[1]:
             lines.append(f"{entry['id']}: billed {billed}, estimated at {charged}")
     lines += [f"{upstream} is in the ledger and not on the bill" for upstream in by_id]

@@ -583,6 +583,7 @@ struct answer *answer_new(struct reply *r, const struct script *s, struct slice 
     a->billed = r->status == 200;
     a->prompt_tokens = r->prompt_tokens;
     a->completion_tokens = r->completion_tokens;
+    a->units = r->units;
     a->marks = xcalloc(r->npieces + 1, sizeof *a->marks);
     if (payload.p != NULL && s->raw)
         build_raw(a, payload);

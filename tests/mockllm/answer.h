@@ -40,7 +40,7 @@ struct answer {
     enum ending ending;
     enum idle_fault idle;
     int64_t idle_us;
-    int64_t prompt_tokens, completion_tokens;
+    int64_t prompt_tokens, completion_tokens, units;
 };
 
 /* Takes what `reply` holds. `payload`, if any, replaces the body, or with raw=1 everything. */

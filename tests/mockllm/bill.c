@@ -137,11 +137,11 @@ static void add_record(struct bytes *out, const struct record *r)
     add_text(out, "outcome", outcome_names[r->outcome]);
     bytes_addf(out,
                ",\"status\":%d,\"tls\":%s,\"stream\":%s,\"billed\":%s,\"fully_sent\":%s,"
-               "\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64 ",\"events\":%" PRId64
-               ",\"bytes_sent\":%" PRIu64 "}",
+               "\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64 ",\"units\":%" PRId64
+               ",\"events\":%" PRId64 ",\"bytes_sent\":%" PRIu64 "}",
                r->status, r->tls ? "true" : "false", r->stream ? "true" : "false",
                r->billed ? "true" : "false", r->fully_sent ? "true" : "false", r->prompt_tokens,
-               r->completion_tokens, r->events, r->bytes_sent);
+               r->completion_tokens, r->units, r->events, r->bytes_sent);
 }
 
 void bill_add_records(struct bytes *out)

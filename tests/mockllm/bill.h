@@ -30,7 +30,7 @@ struct record {
     int status;
     bool tls, stream, billed, fully_sent;
     enum outcome outcome;
-    int64_t prompt_tokens, completion_tokens, events;
+    int64_t prompt_tokens, completion_tokens, units, events;
     uint64_t bytes_sent;
     char id[24], client_id[80], credential[128], model[160], method[8], path[96];
 };

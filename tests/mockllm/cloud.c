@@ -73,7 +73,9 @@ static bool is_dated(struct slice v)
 
 static bool has_operation(struct slice rest)
 {
-    static const char *const operations[] = {"/chat/completions", "/completions", "/embeddings"};
+    static const char *const operations[] = {
+        "/chat/completions",     "/completions",        "/embeddings",         "/audio/speech",
+        "/audio/transcriptions", "/audio/translations", "/images/generations", "/images/edits"};
     for (size_t i = 0; i < ARRAY_LEN(operations); i++)
         if (slice_is(rest, operations[i]))
             return true;

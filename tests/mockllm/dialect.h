@@ -26,6 +26,7 @@ struct reply {
     struct piece *pieces;
     size_t npieces, cap;
     int64_t prompt_tokens, completion_tokens; /* what a provider would bill */
+    int64_t units; /* likewise: characters spoken, seconds heard, images made */
 };
 
 /* A request as far as a dialect has read it. */
@@ -49,6 +50,8 @@ struct error {
     char message[256];
 };
 
+enum body_type { TAKES_JSON, TAKES_FORM, TAKES_EITHER };
+
 struct route {
     const char *method, *path; /* a '*' at the end takes any suffix */
     /* Reads req->body into the call. False with `err` filled in. */
@@ -64,6 +67,8 @@ struct dialect {
     void (*write_error)(const struct error *err, struct reply *out);
     /* The refusal of a missing (empty) or wrong credential; NULL: 401 in OpenAI's words. */
     void (*refuse_key)(struct slice key, struct error *err);
+    /* What a POST to that route carries; NULL: JSON everywhere. */
+    enum body_type (*body_type)(const struct route *r);
 };
 
 extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, dialect_bedrock,

@@ -178,6 +178,7 @@ static void close_record(struct conn *c, enum outcome outcome)
     r->events = answer_events_sent(a, c->sent);
     r->billed = r->outcome != OUTCOME_REFUSED && a->billed;
     r->prompt_tokens = r->billed ? a->prompt_tokens : 0;
+    r->units = r->billed ? a->units : 0;
     r->completion_tokens = 0;
     if (r->billed)
         r->completion_tokens =

@@ -837,9 +837,24 @@ static const struct route routes[] = {
     {"POST", "/v1/responses/*", openai_stored_read, openai_stored_write},
     {"POST", "/v1/completions", read_completion, write_completion},
     {"POST", "/v1/embeddings", read_embeddings, write_embeddings},
+    {"POST", "/v1/moderations", openai_read_moderation, openai_write_moderation},
+    {"POST", "/v1/audio/speech", openai_read_speech, openai_write_speech},
+    {"POST", "/v1/audio/transcriptions", openai_read_transcription, openai_write_transcription},
+    {"POST", "/v1/audio/translations", openai_read_transcription, openai_write_transcription},
+    {"POST", "/v1/images/generations", openai_read_image, openai_write_image},
+    {"POST", "/v1/images/edits", openai_read_edit, openai_write_image},
+    {"POST", "/v1/images/variations", openai_read_variation, openai_write_image},
     {"GET", "/v1/models", read_nothing, write_models},
     {"GET", "/v1/models/*", read_nothing, write_model},
 };
+
+static enum body_type body_type(const struct route *r)
+{
+    if (r->read == openai_read_edit)
+        return TAKES_EITHER;
+    return r->read == openai_read_transcription || r->read == openai_read_variation ? TAKES_FORM
+                                                                                    : TAKES_JSON;
+}
 
 const struct dialect dialect_openai = {
     .name = "openai",
@@ -847,4 +862,5 @@ const struct dialect dialect_openai = {
     .nroutes = ARRAY_LEN(routes),
     .credential = credential,
     .write_error = write_error,
+    .body_type = body_type,
 };

@@ -76,6 +76,19 @@ void openai_add_usage(struct bytes *out, const struct script *s, struct openai_f
                       bool responses);
 void openai_add_model(struct bytes *out, const struct call *call, const struct script *s);
 
+/* ---- moderations, audio, images: openai_media.c ---- */
+
+bool openai_read_moderation(struct call *call, struct error *err);
+void openai_write_moderation(const struct call *call, const struct script *s, struct reply *out);
+bool openai_read_speech(struct call *call, struct error *err);
+void openai_write_speech(const struct call *call, const struct script *s, struct reply *out);
+bool openai_read_transcription(struct call *call, struct error *err);
+void openai_write_transcription(const struct call *call, const struct script *s, struct reply *out);
+bool openai_read_image(struct call *call, struct error *err);
+void openai_write_image(const struct call *call, const struct script *s, struct reply *out);
+bool openai_read_edit(struct call *call, struct error *err);
+bool openai_read_variation(struct call *call, struct error *err);
+
 /* ---- requests ---- */
 
 /* Whether the API would take the body; false with err filled in as it words it. */

@@ -206,7 +206,7 @@ static bool is_key(const struct serve_options *o, struct slice credential)
 
 /* NULL when the request may go on. */
 static struct answer *check(const struct serve_options *o, const struct dialect *d,
-                            const struct request *req, struct slice key)
+                            const struct route *route, const struct request *req, struct slice key)
 {
     struct slice type = http_header(req, "content-type"), media;
     if (d->refuse_key != NULL && (key.len == 0 || !is_key(o, key))) {
@@ -223,7 +223,17 @@ static struct answer *check(const struct serve_options *o, const struct dialect 
                       (int)(key.len < 3 ? key.len : 3), key.p);
     if (!slice_is(req->method, "POST"))
         return req->body.len == 0 ? NULL : refuse(d, req, 400, NULL, "This method takes no body.");
-    if (!slice_split(&type, ";", &media) || !slice_is_nocase(slice_trim(media), "application/json"))
+    if (!slice_split(&type, ";", &media))
+        media = SLICE("");
+    media = slice_trim(media);
+    enum body_type takes = d->body_type != NULL ? d->body_type(route) : TAKES_JSON;
+    if (takes != TAKES_JSON && slice_is_nocase(media, "multipart/form-data"))
+        return NULL;
+    if (takes == TAKES_FORM)
+        return refuse(d, req, 400, "unsupported_content_type",
+                      "Unsupported content type. This API method only accepts "
+                      "'multipart/form-data' requests.");
+    if (!slice_is_nocase(media, "application/json"))
         return refuse(d, req, 400, "unsupported_content_type",
                       "Unsupported content type. This API method only accepts "
                       "'application/json' requests.");
@@ -348,7 +358,7 @@ static struct answer *serve_dialect(const struct serve_options *o, struct serve_
     copy_text(rec->credential, sizeof rec->credential, call.credential);
     if (call.route == NULL)
         return refuse_route(d, req, status);
-    struct answer *a = check(o, d, req, call.credential);
+    struct answer *a = check(o, d, call.route, req, call.credential);
     if (a == NULL) {
         rec->outcome = OUTCOME_OPEN;
         a = repeat_get(&cache->repeat, &call);
