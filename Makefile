@@ -47,10 +47,10 @@ CFLAGS := -std=gnu11 $(WARN) $(CFLAGS_$(VARIANT)) $(EXTRA_CFLAGS)
 LDFLAGS := $(LDFLAGS_$(VARIANT))
 
 COMMON_LIBS   := -llmdb -linih -lcrypto -lpthread
-GATEWAYD_LIBS := -levent_core -lhttp_parser -lssl -lcares -lcurl $(COMMON_LIBS)
+GATEWAYD_LIBS := -levent_core -lhttp_parser -lssl -lcares $(COMMON_LIBS)
 GWCTL_LIBS    := -lcurl $(COMMON_LIBS)
 MOCKLLM_LIBS  := -lssl -lcrypto -lpthread
-UNIT_LIBS     := -lcmocka $(GATEWAYD_LIBS)
+UNIT_LIBS     := -lcmocka -lcurl $(GATEWAYD_LIBS)
 
 COMMON_SRC   := $(wildcard common/*.c)
 GATEWAYD_SRC := $(wildcard gatewayd/*.c gatewayd/*/*.c)

@@ -12,15 +12,17 @@
 #include "common/check.h"
 #include "common/crypto.h"
 #include "common/list.h"
+#include "gatewayd/keeper/fetch_curl.h"
 #include "gatewayd/net/tls.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+static const struct fetch_curl *lib; /* NULL until fetcher_load */
+
 struct fetcher {
     struct event_base *base;
-    CURLM *multi;
+    CURLM *multi; /* NULL until fetcher_load */
     struct event *timer;
     struct list running, waiting;
     unsigned n_running;
@@ -169,13 +171,13 @@ static void fetch_free(struct fetch *f)
     struct fetcher *fr = f->fr;
     list_del(&f->node);
     if (f->running) {
-        curl_multi_remove_handle(fr->multi, f->curl);
+        lib->multi_remove_handle(fr->multi, f->curl);
         fr->n_running--;
     }
-    curl_easy_cleanup(f->curl);
+    lib->easy_cleanup(f->curl);
     for (struct curl_slist *h = f->headers; h; h = h->next)
         crypto_wipe(h->data, strlen(h->data));
-    curl_slist_free_all(f->headers);
+    lib->slist_free_all(f->headers);
     event_free(f->deadline);
     if (f->answer.data)
         crypto_wipe(f->answer.data, f->answer.cap);
@@ -193,7 +195,7 @@ static void start_waiting(struct fetcher *fr)
         list_del(&f->node);
         list_append(&fr->running, &f->node);
         event_add(f->deadline, &at);
-        GW_REQUIRE(curl_multi_add_handle(fr->multi, f->curl) == CURLM_OK);
+        GW_REQUIRE(lib->multi_add_handle(fr->multi, f->curl) == CURLM_OK);
         f->running = true;
         fr->n_running++;
     }
@@ -204,7 +206,7 @@ static void finish(struct fetch *f, enum fetch_error error)
     struct fetcher *fr = f->fr;
     struct fetch_answer a = {.error = error};
     long status = 0;
-    curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
+    lib->easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
     if (a.error == FETCH_ERR_NONE && (status < 100 || status > 599))
         a.error = FETCH_ERR_MALFORMED;
     a.why = f->why[0] ? f->why : fetch_error_text(a.error);
@@ -226,12 +228,12 @@ static void collect(struct fetcher *fr)
     if (fr->collecting)
         return;
     fr->collecting = true;
-    while ((m = curl_multi_info_read(fr->multi, &left)) != NULL) {
+    while ((m = lib->multi_info_read(fr->multi, &left)) != NULL) {
         struct fetch *f = NULL;
         CURLcode rc = m->data.result;
         if (m->msg != CURLMSG_DONE)
             continue;
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&f);
+        lib->easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&f);
         finish(f, error_of(f, rc));
     }
     fr->collecting = false;
@@ -255,7 +257,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct fetcher *fr = arg;
     int running;
-    curl_multi_socket_action(fr->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    lib->multi_socket_action(fr->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     collect(fr);
 }
 
@@ -278,7 +280,7 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
         bits |= CURL_CSELECT_IN;
     if (what & EV_WRITE)
         bits |= CURL_CSELECT_OUT;
-    curl_multi_socket_action(fr->multi, fd, bits, &running);
+    lib->multi_socket_action(fr->multi, fd, bits, &running);
     collect(fr);
 }
 
@@ -295,28 +297,35 @@ static int watch_socket(CURL *curl, curl_socket_t fd, int what, void *arg, void 
     struct event *ev =
         what == CURL_POLL_REMOVE ? NULL : event_new(fr->base, fd, wanted, on_socket, fr);
     GW_REQUIRE(what == CURL_POLL_REMOVE || (ev != NULL && event_add(ev, NULL) == 0));
-    curl_multi_assign(fr->multi, fd, ev);
+    lib->multi_assign(fr->multi, fd, ev);
     return 0;
 }
 
-struct fetcher *fetcher_new(struct event_base *base, struct errbuf *e)
+struct fetcher *fetcher_new(struct event_base *base)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        err_set(e, "libcurl can't be initialised");
-        return NULL;
-    }
     struct fetcher *fr = gw_xcalloc(1, sizeof *fr);
     fr->base = base;
     list_init(&fr->running);
     list_init(&fr->waiting);
-    fr->multi = curl_multi_init();
     fr->timer = event_new(base, -1, 0, on_timer, fr);
-    GW_REQUIRE(fr->multi != NULL && fr->timer != NULL);
-    curl_multi_setopt(fr->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-    curl_multi_setopt(fr->multi, CURLMOPT_SOCKETDATA, fr);
-    curl_multi_setopt(fr->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    curl_multi_setopt(fr->multi, CURLMOPT_TIMERDATA, fr);
+    GW_REQUIRE(fr->timer != NULL);
     return fr;
+}
+
+int fetcher_load(struct fetcher *fr, struct errbuf *e)
+{
+    if (fr->multi)
+        return 0;
+    lib = fetch_curl_load(e);
+    if (!lib)
+        return -1;
+    fr->multi = lib->multi_init();
+    GW_REQUIRE(fr->multi != NULL);
+    lib->multi_setopt(fr->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+    lib->multi_setopt(fr->multi, CURLMOPT_SOCKETDATA, fr);
+    lib->multi_setopt(fr->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    lib->multi_setopt(fr->multi, CURLMOPT_TIMERDATA, fr);
+    return 0;
 }
 
 static void free_all(struct list *l)
@@ -331,17 +340,17 @@ void fetcher_free(struct fetcher *fr)
         return;
     free_all(&fr->running);
     free_all(&fr->waiting);
-    curl_multi_cleanup(fr->multi);
+    if (fr->multi)
+        lib->multi_cleanup(fr->multi);
     event_free(fr->timer);
     free(fr);
-    curl_global_cleanup();
 }
 
 /* ---- a request ---- */
 
 static void add_header(struct fetch *f, const char *text)
 {
-    struct curl_slist *longer = curl_slist_append(f->headers, text);
+    struct curl_slist *longer = lib->slist_append(f->headers, text);
     GW_REQUIRE(longer != NULL);
     f->headers = longer;
 }
@@ -364,38 +373,38 @@ static void add_field(struct fetch *f, const struct fetch_field *field)
 /* What holds for every request, whatever the defaults of libcurl and its environment. */
 static void set_policy(CURL *c)
 {
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(c, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
-    curl_easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    lib->easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    lib->easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    lib->easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    lib->easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    lib->easy_setopt(c, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    lib->easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
+    lib->easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);
+    lib->easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     /* Without it the end of a request waits for the thread that resolves its name. */
-    curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
-    curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "gatewayd/" GW_VERSION);
-    curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
-    curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
-    curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    lib->easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
+    lib->easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    lib->easy_setopt(c, CURLOPT_USERAGENT, "gatewayd/" GW_VERSION);
+    lib->easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
+    lib->easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+    lib->easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     /* The store is ours (on_tls), parsed once and shared by all requests. */
-    curl_easy_setopt(c, CURLOPT_CAINFO, NULL);
-    curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    lib->easy_setopt(c, CURLOPT_CAINFO, NULL);
+    lib->easy_setopt(c, CURLOPT_CAPATH, NULL);
+    lib->easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, 0L);
 }
 
 static void set_callbacks(struct fetch *f)
 {
     CURL *c = f->curl;
-    curl_easy_setopt(c, CURLOPT_PRIVATE, f);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, f->why);
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(c, CURLOPT_HEADERDATA, f);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, f);
-    curl_easy_setopt(c, CURLOPT_SSL_CTX_FUNCTION, on_tls);
-    curl_easy_setopt(c, CURLOPT_SSL_CTX_DATA, f);
+    lib->easy_setopt(c, CURLOPT_PRIVATE, f);
+    lib->easy_setopt(c, CURLOPT_ERRORBUFFER, f->why);
+    lib->easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    lib->easy_setopt(c, CURLOPT_HEADERDATA, f);
+    lib->easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    lib->easy_setopt(c, CURLOPT_WRITEDATA, f);
+    lib->easy_setopt(c, CURLOPT_SSL_CTX_FUNCTION, on_tls);
+    lib->easy_setopt(c, CURLOPT_SSL_CTX_DATA, f);
 }
 
 static void set_request(struct fetch *f, const struct fetch_request *q)
@@ -404,16 +413,16 @@ static void set_request(struct fetch *f, const struct fetch_request *q)
     add_header(f, "Expect:"); /* nobody waits for 100 Continue */
     for (size_t i = 0; i < q->n_fields; i++)
         add_field(f, &q->fields[i]);
-    curl_easy_setopt(c, CURLOPT_HTTPHEADER, f->headers);
-    curl_easy_setopt(c, CURLOPT_URL, q->url);
-    curl_easy_setopt(c, CURLOPT_PROXY, q->proxy ? q->proxy : "");
-    curl_easy_setopt(c, CURLOPT_NOPROXY, q->proxy ? "" : "*");
-    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(q->timeout_us / 1000 + 1));
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(q->timeout_us / 1000 + 1));
+    lib->easy_setopt(c, CURLOPT_HTTPHEADER, f->headers);
+    lib->easy_setopt(c, CURLOPT_URL, q->url);
+    lib->easy_setopt(c, CURLOPT_PROXY, q->proxy ? q->proxy : "");
+    lib->easy_setopt(c, CURLOPT_NOPROXY, q->proxy ? "" : "*");
+    lib->easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(q->timeout_us / 1000 + 1));
+    lib->easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(q->timeout_us / 1000 + 1));
     if (strcmp(q->method, "GET") != 0) {
-        curl_easy_setopt(c, CURLOPT_POSTFIELDS, f->body);
-        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body_bytes);
-        curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
+        lib->easy_setopt(c, CURLOPT_POSTFIELDS, f->body);
+        lib->easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body_bytes);
+        lib->easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
     }
 }
 
@@ -421,7 +430,7 @@ struct fetch *fetch_start(struct fetcher *fr, const struct fetch_request *q, fet
                           void *arg)
 {
     struct fetch *f = gw_xcalloc(1, sizeof *f);
-    GW_REQUIRE(q->n_want <= FETCH_FIELDS_MAX);
+    GW_REQUIRE(fr->multi != NULL && q->n_want <= FETCH_FIELDS_MAX);
     f->fr = fr;
     f->timeout_us = q->timeout_us;
     f->body = gw_xstrndup(q->body.n ? q->body.p : "", q->body.n);
@@ -433,7 +442,7 @@ struct fetch *fetch_start(struct fetcher *fr, const struct fetch_request *q, fet
     f->arg = arg;
     buf_init(&f->answer, q->max_body_bytes);
     f->deadline = event_new(fr->base, -1, 0, on_deadline, f);
-    f->curl = curl_easy_init();
+    f->curl = lib->easy_init();
     GW_REQUIRE(f->deadline != NULL && f->curl != NULL);
     set_policy(f->curl);
     set_callbacks(f);

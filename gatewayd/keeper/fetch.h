@@ -79,8 +79,11 @@ struct fetch_answer {
 /* Once, from the loop, never within fetch_start. What it is given stands for the call. */
 typedef void (*fetch_done_fn)(void *arg, const struct fetch_answer *a);
 
-/* Returns owned, or NULL and *e. */
-struct fetcher *fetcher_new(struct event_base *base, struct errbuf *e);
+/* Returns owned. */
+struct fetcher *fetcher_new(struct event_base *base);
+/* Makes it ready for fetch_start: libcurl is loaded when there is use for it (fetch_curl.h). 0, or
+ * -1 and *e. */
+GW_MUSTUSE int fetcher_load(struct fetcher *fr, struct errbuf *e);
 /* Ends what runs; nobody is told. NULL is fine. */
 void fetcher_free(struct fetcher *fr);
 

@@ -125,6 +125,14 @@ static int start_ledger(struct keeper *k, const struct conf_store *conf, struct 
     return k->object_writer ? 0 : -1;
 }
 
+static bool needs_tokens(const struct conf *c)
+{
+    for (uint32_t i = 0; i < c->n_credentials; i++)
+        if (conf_credential_fetched(&c->credentials[i]))
+            return true;
+    return false;
+}
+
 static int keeper_build(struct child *c, struct child_build *b, struct errbuf *e)
 {
     struct keeper *k = c->arg;
@@ -135,6 +143,7 @@ static int keeper_build(struct child *c, struct child_build *b, struct errbuf *e
     g->n_listeners = b->n_listeners;
     memcpy(g->listener, b->listener, sizeof(g->listener));
     if (admin_policy_build(&g->policy, g->conf, g->secrets, e) < 0 || build_tls(g, e) < 0 ||
+        (needs_tokens(g->conf) && fetcher_load(k->fetcher, e) < 0) ||
         (!k->ledger && start_ledger(k, &g->conf->store, e) < 0)) {
         keeper_gen_unref(g);
         return -1;
@@ -290,9 +299,7 @@ static int keeper_start(struct child *c, struct errbuf *e)
     k->dns = dns_new(c->base, k->dns_seg, NULL, e);
     if (!k->dns)
         return -1;
-    k->fetcher = fetcher_new(c->base, e);
-    if (!k->fetcher)
-        return -1;
+    k->fetcher = fetcher_new(c->base);
     k->tokens = tokens_new(c->base, k->token_seg, k->fetcher, k->readers);
     k->reloads = reloads_new(k);
     k->admin = admin_server_new(k);

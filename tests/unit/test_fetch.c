@@ -112,8 +112,8 @@ static int set_up(void **state)
 {
     struct errbuf e;
     base = event_base_new();
-    fetcher = fetcher_new(base, &e);
-    return fetcher ? 0 : -1;
+    fetcher = fetcher_new(base);
+    return fetcher_load(fetcher, &e);
 }
 
 static int tear_down(void **state)
