@@ -137,8 +137,17 @@ static bool is_thinking(const struct ir_part *p)
     return p->kind == IR_PART_REASONING && (p->text.s.n || p->signature.s.n);
 }
 
+/* Beside calls there is none where nothing was said: clients send the message back as it is, and an
+ * empty content is refused. */
 static void write_content(struct json_writer *w, const struct ir_part *p)
 {
+    bool any = false, called = false;
+    for (const struct ir_part *q = p; q; q = q->next) {
+        any |= is_text(q) || is_thinking(q);
+        called |= q->kind == IR_PART_TOOL_CALL;
+    }
+    if (called && !any)
+        return;
     jw_member_array(w, "content");
     for (; p; p = p->next) {
         if (!is_text(p) && !is_thinking(p))

@@ -85,6 +85,7 @@ each(DIALECT, 'messages: stop sequence, maximum of tokens, content filter', asyn
   assert.equal(stopped.stop_reason, tellsStop ? 'stop_sequence' : 'end_turn');
   const cut = await client.messages.create(asked(model, { max_tokens: 3 }));
   assert.deepEqual([textOf(cut), cut.stop_reason], [SHORT, 'max_tokens']);
+  if (filter === null) return;
   const filtered = await client.messages.create(asked(model), script(filter));
   assert.equal(filtered.stop_reason, 'refusal');
 });

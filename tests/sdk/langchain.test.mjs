@@ -101,6 +101,7 @@ for (const { dialect, make, finish, finishes, thinking } of CLIENTS) {
   run('maximum of tokens, content filter', async ({ model, filter }) => {
     const cut = await make(model, '', { maxTokens: 3 }).invoke([human]);
     assert.deepEqual([cut.text, finish(cut)], [SHORT, finishes.length]);
+    if (filter === null) return;
     assert.equal(finish(await make(model, filter).invoke([human])), finishes.filter);
   });
 

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 export const root = process.env.GATEWAY_ROOT; // without /v1
 export const apiKey = process.env.GATEWAY_KEY;
 
-// {dialect: [{provider, model, stop, filter, tellsStop}]}
+// {dialect: [{provider, model, stop, filter, tellsStop}]}; filter: null where the provider has no such end
 const reachable = JSON.parse(process.env.GATEWAY_MATRIX);
 
 /** Registers a test for every provider that callers of `dialect` reach. */

@@ -88,6 +88,7 @@ each(DIALECT, 'chat: stop sequence, maximum of tokens, content filter', async ({
   assert.equal(stopped.choices[0].finish_reason, 'stop');
   const cut = await client.chat.completions.create({ model, messages, max_completion_tokens: 3 });
   assert.deepEqual([cut.choices[0].message.content, cut.choices[0].finish_reason], [SHORT, 'length']);
+  if (filter === null) return;
   const filtered = await client.chat.completions.create({ model, messages }, script(filter));
   assert.equal(filtered.choices[0].finish_reason, 'content_filter');
 });

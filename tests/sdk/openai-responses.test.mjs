@@ -86,6 +86,7 @@ each(DIALECT, 'responses: reasoning over two turns', async ({ model }) => {
 each(DIALECT, 'responses: maximum of tokens, content filter', async ({ model, filter }) => {
   const cut = await client.responses.create({ model, input, store: false, max_output_tokens: 3 });
   assert.deepEqual([cut.output_text, cut.status, cut.incomplete_details.reason], [SHORT, 'incomplete', 'max_output_tokens']);
+  if (filter === null) return;
   const filtered = await client.responses.create({ model, input, store: false }, script(filter));
   assert.deepEqual([filtered.status, filtered.incomplete_details.reason], ['incomplete', 'content_filter']);
 });

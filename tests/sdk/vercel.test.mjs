@@ -103,6 +103,7 @@ for (const { dialect, make, options = {}, thinking, thinks, stops } of CLIENTS) 
   run('maximum of tokens, content filter', async ({ model, filter }) => {
     const cut = await generateText(asked(model, '', { maxOutputTokens: 3 }));
     assert.deepEqual([cut.text, cut.finishReason], [SHORT, 'length']);
+    if (filter === null) return;
     assert.equal((await generateText(asked(model, filter))).finishReason, 'content-filter');
   });
 

@@ -145,6 +145,7 @@ def _turn(message, reason, usage):
             if "signature" in block:
                 turn.signatures.append(block["signature"])
     assert message.get("tool_calls") != [], "an empty list of calls"
+    assert message.get("content") != [] or "tool_calls" not in message, "an empty content, which can't go back"
     for call in message.get("tool_calls", []):
         turn.calls.append(_call(call))
         turn.order.append("call")

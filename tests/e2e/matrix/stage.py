@@ -69,7 +69,7 @@ WORDS = {
     "anthropic": {"stop": "finish=stop_sequence", "filter": "finish=refusal"},
     "gemini": {"stop": "", "filter": "finish=SAFETY"},
     "bedrock": {"stop": "finish=stop_sequence", "filter": "finish=content_filtered"},
-    "cohere": {"stop": "finish=STOP_SEQUENCE", "filter": ""},
+    "cohere": {"stop": "finish=STOP_SEQUENCE", "filter": None},  # what it blocks is an error
 }
 TELLS_STOP_SEQUENCE = ("anthropic", "bedrock")
 
