@@ -323,6 +323,14 @@ static bool is_function(const struct json_doc *d, uint32_t type)
     return type == JSON_NONE || json_is_null(d, type) || json_str_eq_lit(d, type, "custom");
 }
 
+static int read_string_in(struct anthropic_reader *r, const char *path, const char *member,
+                          uint32_t v, struct ir_text *out)
+{
+    char at[64];
+    snprintf(at, sizeof at, "%s%s", path, member);
+    return read_string(r, at, v, out);
+}
+
 static int read_function(struct anthropic_reader *r, const char *path, uint32_t v,
                          struct ir_tool *t)
 {
@@ -332,10 +340,10 @@ static int read_function(struct anthropic_reader *r, const char *path, uint32_t 
         if (json_str_eq_lit(r->d, k, "type") || json_is_null(r->d, k + 1))
             continue;
         if (json_str_eq_lit(r->d, k, "name")) {
-            if (read_string(r, path, k + 1, &t->name) < 0)
+            if (read_string_in(r, path, ".name", k + 1, &t->name) < 0)
                 return -1;
         } else if (json_str_eq_lit(r->d, k, "description")) {
-            if (read_string(r, path, k + 1, &t->description) < 0)
+            if (read_string_in(r, path, ".description", k + 1, &t->description) < 0)
                 return -1;
         } else if (json_str_eq_lit(r->d, k, "input_schema")) {
             if (json_type(r->d, k + 1) != JSON_OBJECT)

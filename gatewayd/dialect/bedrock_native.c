@@ -113,10 +113,15 @@ static int read_messages(struct light *r, uint32_t v)
         return wrong_type(r, "messages", v, "an array");
     r->out->messages = json_count(r->d, v);
     r->out->prompt_bytes += json_raw(r->d, v).n;
+    uint32_t index = 0;
     json_foreach_element(r->d, v, m)
     {
-        if (json_type(r->d, m) != JSON_OBJECT)
-            return wrong_type(r, "messages[]", m, "an object");
+        if (json_type(r->d, m) != JSON_OBJECT) {
+            char at[32];
+            snprintf(at, sizeof at, "messages[%u]", index);
+            return wrong_type(r, at, m, "an object");
+        }
+        index++;
         json_foreach_member(r->d, m, k)
         {
             if (json_str_eq_lit(r->d, k, "content"))

@@ -214,8 +214,9 @@ static int read_source(struct bedrock_reader *r, const struct bedrock_at *at, ui
         p->source = IR_SOURCE_TEXT;
     else
         return bedrock_refuse(r, at, "invalid_value", "must have its bytes.");
+    struct bedrock_at member = bedrock_in(at, p->source == IR_SOURCE_TEXT ? "text" : "bytes");
     if (json_type(r->d, k + 1) != JSON_STRING)
-        return bedrock_wrong_type(r, at, k + 1, "a string");
+        return bedrock_wrong_type(r, &member, k + 1, "a string");
     p->data = ir_text_of(r->d, k + 1);
     return 0;
 }

@@ -165,10 +165,17 @@ static int read_contents(struct reader *r, const char *param, uint32_t v)
 {
     if (json_type(r->d, v) != JSON_ARRAY)
         return wrong_type(r, param, v, "an array");
+    uint32_t index = 0;
     json_foreach_element(r->d, v, e)
     {
+        char at[32];
+        if (json_type(r->d, e) != JSON_OBJECT) {
+            snprintf(at, sizeof at, "contents[%u]", index);
+            return wrong_type(r, at, e, "an object");
+        }
         if (read_content(r, param, e) < 0)
             return -1;
+        index++;
     }
     return 0;
 }

@@ -378,7 +378,7 @@ static int no_call(const struct ir_request *r, const struct ir_message *m,
                    struct dialect_refusal *why, const char *what)
 {
     snprintf(why->param, sizeof why->param, "%s[%u]", r->list, m->index);
-    snprintf(why->message, sizeof why->message, "The tool result in message %u %s.", m->index,
+    snprintf(why->message, sizeof why->message, "The tool result in %s[%u] %s.", r->list, m->index,
              what);
     why->code = "invalid_value";
     return -1;

@@ -203,10 +203,15 @@ static int read_messages(struct reader *r, const char *param, uint32_t v)
         return wrong_type(r, param, v, "an array");
     r->out->messages = json_count(r->d, v);
     add_prompt_bytes(r, v);
+    uint32_t index = 0;
     json_foreach_element(r->d, v, m)
     {
-        if (json_type(r->d, m) != JSON_OBJECT)
-            return wrong_type(r, "messages[]", m, "an object");
+        if (json_type(r->d, m) != JSON_OBJECT) {
+            char at[32];
+            snprintf(at, sizeof at, "messages[%u]", index);
+            return wrong_type(r, at, m, "an object");
+        }
+        index++;
         json_foreach_member(r->d, m, k)
         {
             if (!json_str_eq_lit(r->d, k, "content"))

@@ -214,6 +214,12 @@ static enum req_step step_head(struct req *r)
     return REQ_STEP_MORE;
 }
 
+static void too_large(struct req *r)
+{
+    req_fail(r, 413, "request_too_large", "the request body is larger than max_body (%lld bytes)",
+             (long long)r->snap->conf->http.max_body);
+}
+
 static enum req_step step_auth(struct req *r)
 {
     struct auth_refusal why;
@@ -224,6 +230,10 @@ static enum req_step step_auth(struct req *r)
     if (r->route->metering == ROUTE_UNMETERED) {
         reply_local(r);
         return answered_locally(r);
+    }
+    if (r->head.content_length > (uint64_t)r->snap->conf->http.max_body) {
+        too_large(r);
+        return REQ_STEP_MORE;
     }
     req_set_state(r, REQ_BODY);
     if (r->head.expect_continue && !r->body_complete) {
@@ -244,12 +254,6 @@ static enum req_step step_body(struct req *r)
     conn_busy(r->conn);
     req_set_state(r, REQ_ROUTE);
     return REQ_STEP_MORE;
-}
-
-static void too_large(struct req *r)
-{
-    req_fail(r, 413, "request_too_large", "the request body is larger than max_body (%lld bytes)",
-             (long long)r->snap->conf->http.max_body);
 }
 
 static void no_room(struct req *r)

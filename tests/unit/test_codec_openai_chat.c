@@ -227,7 +227,7 @@ static void refused(void **state)
         {BODY(HI ",{\"role\":\"tool\",\"content\":\"x\"}", ""),
          "messages[1].tool_call_id: 'messages[1].tool_call_id' is required."},
         {BODY(HI ",{\"role\":\"tool\",\"tool_call_id\":\"c9\",\"content\":\"x\"}", ""),
-         "messages[1]: The tool result in message 1 has no tool call before it that it answers."},
+         "messages[1]: The tool result in messages[1] has no tool call before it that it answers."},
         {BODY(HI, ",\"tools\":[{\"type\":\"custom\",\"custom\":{\"name\":\"c\"}}]"),
          "tools[0].type: 'tools[0].type' is custom: such tools can't be sent to this model's "
          "provider."},

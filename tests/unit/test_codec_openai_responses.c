@@ -174,7 +174,7 @@ static void refused(void **state)
         {ASK("[{\"type\":\"function_call\",\"name\":\"f\"}]", ""),
          "input[0].call_id: 'input[0].call_id' is required."},
         {ASK("[" OUTPUT("c1", "\"r\"") "]", ""),
-         "input[0]: The tool result in message 0 has no tool call before it that it answers."},
+         "input[0]: The tool result in input[0] has no tool call before it that it answers."},
         {ASK("\"hi\"", ",\"instructions\":7"),
          "instructions: 'instructions' must be a string, not a number."},
         {ASK("\"hi\"", ",\"tools\":[{\"type\":\"custom\",\"name\":\"c\"}]"),

@@ -117,7 +117,7 @@ static void test_refuses(void **state)
         {DIALECT_CHAT, "{\"n\":0}", "n", "invalid_value"},
         {DIALECT_CHAT, "{\"user\":7}", "user", "invalid_type"},
         {DIALECT_CHAT, "{\"messages\":\"hi\"}", "messages", "invalid_type"},
-        {DIALECT_CHAT, "{\"messages\":[\"hi\"]}", "messages[]", "invalid_type"},
+        {DIALECT_CHAT, "{\"messages\":[\"hi\"]}", "messages[0]", "invalid_type"},
         {DIALECT_CHAT, "{\"tools\":{}}", "tools", "invalid_type"},
         {DIALECT_COMPLETIONS, "{\"prompt\":1}", "prompt", "invalid_type"},
     };

@@ -197,7 +197,7 @@ static void test_refusals(void **state)
         {"{\"text\":\"a\",\"seed\":1}",
          "'seed' can't be sent to this model, whose provider speaks tiny: there is none.", 4096},
         {"{\"text\":\"a\",\"answers\":\"c1\"}",
-         "The tool result in message 1 has no tool call before it that it answers.", 4096},
+         "The tool result in messages[1] has no tool call before it that it answers.", 4096},
         {"{\"text\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}",
          "The request is too large to be translated for this model's provider.", 16},
     };

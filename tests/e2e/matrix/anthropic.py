@@ -19,7 +19,7 @@ ERRORS = {400: "invalid_request_error", 401: "authentication_error", 402: "billi
           502: "api_error", 503: ("api_error", "overloaded_error"), 504: ("api_error", "timeout_error"),
           529: "overloaded_error"}
 KINDS = {"invalid_request_error": "request", "authentication_error": "auth", "permission_error": "permission",
-         "not_found_error": "missing", "rate_limit_error": "rate", "api_error": "server", "overloaded_error": "server",
+         "not_found_error": "missing", "request_too_large": "request", "rate_limit_error": "rate", "api_error": "server", "overloaded_error": "server",
          "timeout_error": "server"}
 CALL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 

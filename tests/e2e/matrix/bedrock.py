@@ -15,7 +15,7 @@ NAME = "bedrock"
 
 FINISHES = {"end_turn": "stop", "stop_sequence": "stop_sequence", "max_tokens": "length", "tool_use": "tools",
             "content_filtered": "filter", "guardrail_intervened": "filter"}
-ERRORS = {400: ("ValidationException",), 401: ("UnrecognizedClientException", "AccessDeniedException"),
+ERRORS = {400: ("ValidationException",), 413: ("ValidationException",), 401: ("UnrecognizedClientException", "AccessDeniedException"),
           402: ("ServiceQuotaExceededException",), 403: ("AccessDeniedException", "UnrecognizedClientException"),
           404: ("ResourceNotFoundException",), 408: ("ModelTimeoutException",), 424: ("ModelErrorException",),
           429: ("ThrottlingException", "ModelNotReadyException"), 500: ("InternalServerException",),
@@ -23,7 +23,7 @@ ERRORS = {400: ("ValidationException",), 401: ("UnrecognizedClientException", "A
           504: ("ModelTimeoutException",)}
 STREAM_ERRORS = ("internalServerException", "modelStreamErrorException", "serviceUnavailableException",
                  "throttlingException", "validationException")
-KINDS = {400: "request", 401: "auth", 403: "permission", 404: "missing", 429: "rate"}
+KINDS = {400: "request", 413: "request", 401: "auth", 403: "permission", 404: "missing", 429: "rate"}
 CALL_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 
 

@@ -16,10 +16,10 @@ NAME = "gemini"
 
 FILTERS = ("SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION")
 FINISHES = {"STOP": "stop", "MAX_TOKENS": "length", **dict.fromkeys(FILTERS, "filter")}
-STATUSES = {400: ("INVALID_ARGUMENT", "FAILED_PRECONDITION"), 401: ("UNAUTHENTICATED",), 403: ("PERMISSION_DENIED",),
+STATUSES = {400: ("INVALID_ARGUMENT", "FAILED_PRECONDITION"), 413: ("INVALID_ARGUMENT",), 401: ("UNAUTHENTICATED",), 403: ("PERMISSION_DENIED",),
             404: ("NOT_FOUND",), 402: ("RESOURCE_EXHAUSTED",), 429: ("RESOURCE_EXHAUSTED",), 500: ("INTERNAL",),
             502: ("UNAVAILABLE", "INTERNAL"), 503: ("UNAVAILABLE",), 504: ("DEADLINE_EXCEEDED",)}
-KINDS = {400: "request", 401: "auth", 403: "permission", 404: "missing", 429: "rate"}
+KINDS = {400: "request", 413: "request", 401: "auth", 403: "permission", 404: "missing", 429: "rate"}
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 

@@ -14,7 +14,7 @@ from matrix.wire import count, members, parse, sse, text
 NAME = "openai.chat"
 
 FINISHES = {"stop": "stop", "length": "length", "tool_calls": "tools", "content_filter": "filter"}
-KINDS = {400: "request", 401: "auth", 403: "permission", 404: "missing", 429: "rate"}
+KINDS = {400: "request", 413: "request", 401: "auth", 403: "permission", 404: "missing", 429: "rate"}
 
 
 # ---- asking ----
