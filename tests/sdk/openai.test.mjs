@@ -1,7 +1,10 @@
 // The official OpenAI client, changed in nothing but base URL and key.
 import assert from 'node:assert/strict';
+import { createReadStream, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import OpenAI from 'openai';
+import OpenAI, { toFile } from 'openai';
 import { zodResponseFormat, zodFunction } from 'openai/helpers/zod';
 import { z } from 'zod';
 
@@ -235,4 +238,71 @@ test('many at once', async () => {
   const answers = await Promise.all(Array.from({ length: 50 }, (_, number) =>
     client().chat.completions.create({ model: 'echo', messages: [{ role: 'user', content: `number ${number}` }] })));
   answers.forEach((answer, number) => assert.equal(answer.choices[0].message.content, `number ${number}`));
+});
+
+// ---- moderations, audio, images: relayed ----
+
+const sound = (n) => Buffer.from(Uint8Array.from({ length: n }, (_, i) => (i * 31 + (i >> 8) * 7 + 13) & 0xff));
+
+test('moderations, with a model and without', async () => {
+  const answer = await client().moderations.create({ model, input: ['a', 'b'] });
+  assert.equal(answer.results.length, 2);
+  assert.equal((await client().moderations.create({ input: 'a' }, { headers: { 'x-gw-provider': 'mock' } })).model,
+    'omni-moderation-latest');
+});
+
+test('speech', async () => {
+  const response = await client().audio.speech.create({ model, input: 'Hello there.', voice: 'alloy' });
+  assert.equal(response.headers.get('content-type'), 'audio/mpeg');
+  assert.deepEqual(Buffer.from(await response.arrayBuffer()), sound(24000));
+});
+
+test('a transcription of a file that is read as it is sent', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'sdk-')), 'speech.mp3');
+  writeFileSync(path, sound(100000));
+  const answer = await client().audio.transcriptions.create({ model, file: createReadStream(path) });
+  assert.match(answer.text, /quick brown fox/);
+  assert.equal(answer.usage.type, 'tokens');
+  assert.equal(typeof await client().audio.transcriptions.create(
+    { model, file: createReadStream(path), response_format: 'vtt' }), 'string');
+});
+
+test('a transcription as a stream', async () => {
+  const file = await toFile(sound(5000), 'a.wav');
+  const stream = await client().audio.transcriptions.create({ model, file, stream: true });
+  let text = '', done;
+  for await (const event of stream) {
+    if (event.type === 'transcript.text.delta') text += event.delta;
+    else done = event;
+  }
+  assert.equal(done.type, 'transcript.text.done');
+  assert.equal(done.text, text);
+});
+
+test('a translation', async () => {
+  const file = await toFile(sound(5000), 'a.wav');
+  assert.ok((await client().audio.translations.create({ model, file })).text);
+});
+
+test('images', async () => {
+  const answer = await client().images.generate({ model, prompt: 'A red cube.', n: 2 });
+  assert.deepEqual(answer.data.map((image) => Buffer.from(image.b64_json, 'base64')), [sound(3000), sound(3000)]);
+});
+
+test('images as a stream', async () => {
+  const stream = await client().images.generate({ model, prompt: 'A red cube.', stream: true, partial_images: 2 });
+  const types = [];
+  for await (const event of stream) types.push(event.type);
+  assert.deepEqual(types, ['image_generation.partial_image', 'image_generation.partial_image',
+    'image_generation.completed']);
+});
+
+test('an edit of two images', async () => {
+  const image = [await toFile(sound(900), 'a.png'), await toFile(sound(90), 'b.png')];
+  const answer = await client().images.edit({ model, image, prompt: 'Both in one.' });
+  assert.equal(answer.data.length, 1);
+});
+
+test('a form without its file is an error of the request', async () => {
+  await assert.rejects(client().audio.transcriptions.create({ model }), OpenAI.BadRequestError);
 });
