@@ -832,9 +832,6 @@ static const struct route routes[] = {
     {"POST", "/v1/chat/completions", read_chat, write_chat},
     {"POST", "/v1/responses/input_tokens", openai_count_read, openai_count_write},
     {"POST", "/v1/responses", openai_responses_read, openai_responses_write},
-    {"GET", "/v1/responses/*", openai_stored_read, openai_stored_write},
-    {"DELETE", "/v1/responses/*", openai_stored_read, openai_stored_delete},
-    {"POST", "/v1/responses/*", openai_stored_read, openai_stored_write},
     {"POST", "/v1/completions", read_completion, write_completion},
     {"POST", "/v1/embeddings", read_embeddings, write_embeddings},
     {"POST", "/v1/moderations", openai_read_moderation, openai_write_moderation},
@@ -855,6 +852,15 @@ static enum body_type body_type(const struct route *r)
     return r->read == openai_read_transcription || r->read == openai_read_variation ? TAKES_FORM
                                                                                     : TAKES_JSON;
 }
+
+const struct dialect dialect_openai_objects = {
+    .name = "openai",
+    .any_body = true,
+    .routes = openai_object_routes,
+    .nroutes = ARRAY_LEN(openai_object_routes),
+    .credential = credential,
+    .write_error = write_error,
+};
 
 const struct dialect dialect_openai = {
     .name = "openai",

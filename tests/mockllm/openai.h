@@ -96,6 +96,9 @@ bool openai_check_chat(struct slice body, struct error *err);
 bool openai_check_responses(struct slice body, struct error *err);
 
 bool openai_responses_read(struct call *call, struct error *err);
+enum { OPENAI_OBJECT_ROUTES = 11 };
+extern const struct route openai_object_routes[OPENAI_OBJECT_ROUTES];
+
 /* GET, DELETE and POST .../cancel of a stored response. */
 bool openai_stored_read(struct call *call, struct error *err);
 void openai_stored_write(const struct call *call, const struct script *s, struct reply *out);

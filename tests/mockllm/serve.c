@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dialect *const dialects[] = {
-    &dialect_openai, &dialect_anthropic, &dialect_gemini, &dialect_bedrock, &dialect_cohere};
+static const struct dialect *const dialects[] = {&dialect_openai,    &dialect_openai_objects,
+                                                 &dialect_anthropic, &dialect_gemini,
+                                                 &dialect_bedrock,   &dialect_cohere};
 
 /* ---- answers that are kept ---- */
 
@@ -221,6 +222,8 @@ static struct answer *check(const struct serve_options *o, const struct dialect 
     if (!is_key(o, key))
         return refuse(d, req, 401, "invalid_api_key", "Incorrect API key provided: %.*s***.",
                       (int)(key.len < 3 ? key.len : 3), key.p);
+    if (d->any_body)
+        return NULL;
     if (!slice_is(req->method, "POST"))
         return req->body.len == 0 ? NULL : refuse(d, req, 400, NULL, "This method takes no body.");
     if (!slice_split(&type, ";", &media))
