@@ -19,6 +19,19 @@ const char *dialect_op_name(enum dialect_op op)
         [DIALECT_IMAGES] = "images.generations",
         [DIALECT_IMAGE_EDITS] = "images.edits",
         [DIALECT_IMAGE_VARIATIONS] = "images.variations",
+        [DIALECT_FILE_CREATE] = "files.create",
+        [DIALECT_FILES] = "files.list",
+        [DIALECT_FILE] = "files.retrieve",
+        [DIALECT_FILE_DELETE] = "files.delete",
+        [DIALECT_FILE_CONTENT] = "files.content",
+        [DIALECT_BATCH_CREATE] = "batches.create",
+        [DIALECT_BATCHES] = "batches.list",
+        [DIALECT_BATCH] = "batches.retrieve",
+        [DIALECT_BATCH_CANCEL] = "batches.cancel",
+        [DIALECT_RESPONSE] = "responses.retrieve",
+        [DIALECT_RESPONSE_DELETE] = "responses.delete",
+        [DIALECT_RESPONSE_CANCEL] = "responses.cancel",
+        [DIALECT_RESPONSE_ITEMS] = "responses.input_items",
     };
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "unknown";
 }

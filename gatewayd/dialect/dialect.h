@@ -32,6 +32,20 @@ enum dialect_op {
     DIALECT_IMAGES,
     DIALECT_IMAGE_EDITS,
     DIALECT_IMAGE_VARIATIONS,
+    /* likewise, about objects that the provider keeps */
+    DIALECT_FILE_CREATE,
+    DIALECT_FILES,
+    DIALECT_FILE,
+    DIALECT_FILE_DELETE,
+    DIALECT_FILE_CONTENT,
+    DIALECT_BATCH_CREATE,
+    DIALECT_BATCHES,
+    DIALECT_BATCH,
+    DIALECT_BATCH_CANCEL,
+    DIALECT_RESPONSE,
+    DIALECT_RESPONSE_DELETE,
+    DIALECT_RESPONSE_CANCEL,
+    DIALECT_RESPONSE_ITEMS,
     DIALECT_N_OPS,
 };
 const char *dialect_op_name(enum dialect_op op);
@@ -84,6 +98,7 @@ struct dialect_request {
     uint64_t media_bytes;           /* of files to be listened to */
     bool hosted_tools;              /* a tool that the provider runs, or input that it keeps
                                      * (previous_response_id): the tokens can't be bounded */
+    bool background; /* the answer is fetched later */
     bool keeps; /* a provider of this dialect keeps the answer as an object (store) */
 
     /* Of those that it names; more than DIALECT_REFS_MAX are counted, not kept. */
@@ -100,6 +115,8 @@ struct dialect_request {
     struct dialect_span version_value; /* Anthropic's anthropic_version */
     uint32_t n_more_models;            /* other places that name it (Gemini's batches) */
     struct dialect_span more_models[DIALECT_MORE_MODELS];
+    struct dialect_span upload; /* the file to be kept, within its form */
+    bool upload_is_batch;       /* it is the input of a batch */
     struct slice form_boundary; /* n = 0: the body is no form; borrowed from the content type */
     struct dialect_span stream_options; /* the value: an object or null */
     bool stream_options_empty;
@@ -196,6 +213,7 @@ struct dialect_response {
     uint32_t choices;
     enum dialect_fault fault; /* the body is an error object whatever the status said */
     struct dialect_span model_value;
+    int64_t expires_s; /* of an object: Unix time at which the provider lets it go; 0: not said */
 };
 
 /* ---- streams ---- */

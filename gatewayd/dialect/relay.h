@@ -25,14 +25,31 @@ enum relay_model {
     RELAY_MODEL_NONE,     /* the operation is about no model: the provider is chosen likewise */
 };
 
+/* What an operation does with what providers keep. */
+enum relay_role {
+    RELAY_PLAIN,   /* nothing */
+    RELAY_MAKES,   /* the answer is a new object */
+    RELAY_USES,    /* it is about the object in the path */
+    RELAY_DELETES, /* likewise, and then there is none */
+    RELAY_LISTS,   /* all that the caller has of a kind */
+};
+
 struct relay {
     struct slice method; /* "POST" */
     unsigned body;       /* enum relay_body */
     enum relay_model model;
-    bool object; /* what the path carries is the id of something that the provider keeps */
+    enum relay_role role;
+    enum object_kind kind; /* of which objects */
     bool query;  /* the caller's query goes on to the provider */
     bool opaque; /* an answer may be neither JSON nor events: it is passed on as it comes */
+    bool raw;    /* an answer is somebody's bytes, whatever they look like */
 };
+
+/* What the path carries is the id of an object. */
+static inline bool relay_has_object(const struct relay *r)
+{
+    return r->role == RELAY_USES || r->role == RELAY_DELETES;
+}
 
 /* NULL: the operation isn't one of these. */
 const struct relay *relay_of(enum dialect_op op);
