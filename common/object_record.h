@@ -33,10 +33,10 @@ enum object_kind object_kind_find(struct slice name);
 enum object_change {
     OBJECT_ADD,    /* it exists; adding it again changes when it expires */
     OBJECT_REMOVE, /* it is gone */
-    OBJECT_SETTLE, /* a batch is through and this is its usage: charged once, however often said */
+    OBJECT_SETTLE, /* it is through and this is its usage: charged once, however often said */
 };
 
-/* How far the bill of a batch has come; OBJECT_PLAIN for all else. */
+/* How far the bill of a batch, or of a response made in the background, has come. */
 #define OBJECT_STATES(X)                                                                           \
     X(PLAIN, "plain")                                                                              \
     X(OPEN, "open")         /* runs, or nobody has seen its end */                                 \
@@ -58,7 +58,8 @@ const char *object_state_name(unsigned state);
     X(OBJECT_CUSTOMER, "customer")                                                                 \
     X(OBJECT_PROVIDER, "provider")                                                                 \
     X(OBJECT_CREDENTIAL, "credential")                                                             \
-    X(OBJECT_MODEL, "model") /* as its requests name it here; empty: none */
+    X(OBJECT_MODEL, "model")   /* as its requests name it here; empty: none */                     \
+    X(OBJECT_PARENT, "parent") /* of a file: the batch whose output it is; empty: none */
 enum object_name {
 #define X(name, text) name,
     OBJECT_NAMES(X)

@@ -211,8 +211,10 @@ static enum store_err settle(struct store_txn *t, const struct key *k,
     was.state = OBJECT_SETTLING;
     memcpy(was.usage, r->usage, sizeof was.usage);
     err = put(t, k, &was);
-    return err == STORE_OK ? store_put(t, STATE_DB_OBJECT_BILLS, key_slice(k), SLICE_LIT(""), 0)
-                           : err;
+    if (err != STORE_OK)
+        return err;
+    return store_put(t, STATE_DB_OBJECT_BILLS, key_slice(k),
+                     slice_of((const char *)&was, object_record_bytes(&was)), 0);
 }
 
 enum store_err objects_apply(struct store_txn *t, const struct object_record *r)
@@ -228,16 +230,6 @@ enum store_err objects_apply(struct store_txn *t, const struct object_record *r)
         return settle(t, &k, r);
     }
     return STORE_REFUSED;
-}
-
-/* The expired record of an entry; one whose bill isn't written yet stays until it is. */
-static enum store_err prune_one(struct store_txn *t, const struct key *k)
-{
-    struct object_record was;
-    enum store_err err = get(t, k, &was);
-    if (err == STORE_OK && was.state == OBJECT_SETTLING)
-        return STORE_EXISTS;
-    return err == STORE_OK ? store_del(t, STATE_DB_OBJECTS, key_slice(k)) : err;
 }
 
 enum store_err objects_prune(struct store_txn *t, int64_t now_wall_us, uint32_t max,
@@ -261,9 +253,7 @@ enum store_err objects_prune(struct store_txn *t, int64_t now_wall_us, uint32_t 
         if ((int64_t)be64toh(expires) > now_wall_us)
             break;
         memcpy(k.b, at.p + EXPIRY_BYTES, sizeof k.b);
-        err = prune_one(t, &k);
-        if (err == STORE_EXISTS)
-            continue;
+        err = store_del(t, STATE_DB_OBJECTS, key_slice(&k));
         if (err == STORE_OK || err == STORE_NOTFOUND)
             err = store_cursor_del(c);
         if (err != STORE_OK)
@@ -295,17 +285,12 @@ enum store_err objects_next_bill(struct store_txn *t, struct object_record *out)
 {
     struct store_cursor *c;
     struct slice at, v;
-    struct key k;
     enum store_err err = store_cursor_open(t, STATE_DB_OBJECT_BILLS, &c);
     if (err != STORE_OK)
         return err;
     err = store_cursor_seek(c, SLICE_LIT(""), &at, &v);
-    if (err == STORE_OK && at.n != sizeof k.b)
+    if (err == STORE_OK && !object_record_decode(v.p, v.n, out))
         err = STORE_CORRUPT;
-    if (err == STORE_OK) {
-        memcpy(k.b, at.p, sizeof k.b);
-        err = get(t, &k, out);
-    }
     store_cursor_close(c);
     return err;
 }

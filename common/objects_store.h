@@ -39,7 +39,7 @@ GW_MUSTUSE enum store_err objects_prune(struct store_txn *t, int64_t now_wall_us
 /* The bill is in the ledger. */
 GW_MUSTUSE enum store_err objects_billed(struct store_txn *t, const struct object_record *r,
                                          int64_t now_wall_us);
-/* Whichever batch is SETTLING; STORE_NOTFOUND: none is. */
+/* Whichever bill is to be written; STORE_NOTFOUND: none is. */
 GW_MUSTUSE enum store_err objects_next_bill(struct store_txn *t, struct object_record *out);
 
 /* ---- the admin path ---- */

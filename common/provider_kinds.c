@@ -58,6 +58,23 @@
         [PROVIDER_OP_IMAGES] = "/openai/v1/images/generations" query,                              \
         [PROVIDER_OP_IMAGE_EDITS] = "/openai/v1/images/edits" query                                \
     }
+/* Files, batches and stored responses: platform.openai.com/docs/api-reference. `p` stands in front
+ * of the paths, `q` behind them. */
+#define KEEPS_FILES(p, q)                                                                          \
+    .paths[PROVIDER_OP_FILE_CREATE] = p "/files" q, .paths[PROVIDER_OP_FILES] = p "/files" q,      \
+    .paths[PROVIDER_OP_FILE] = p "/files/{object}" q,                                              \
+    .paths[PROVIDER_OP_FILE_DELETE] = p "/files/{object}" q,                                       \
+    .paths[PROVIDER_OP_FILE_CONTENT] = p "/files/{object}/content" q,                              \
+    .paths[PROVIDER_OP_BATCH_CREATE] = p "/batches" q,                                             \
+    .paths[PROVIDER_OP_BATCHES] = p "/batches" q,                                                  \
+    .paths[PROVIDER_OP_BATCH] = p "/batches/{object}" q,                                           \
+    .paths[PROVIDER_OP_BATCH_CANCEL] = p "/batches/{object}/cancel" q
+#define KEEPS_RESPONSES(p, q)                                                                      \
+    .paths[PROVIDER_OP_RESPONSE] = p "/responses/{object}" q,                                      \
+    .paths[PROVIDER_OP_RESPONSE_DELETE] = p "/responses/{object}" q,                               \
+    .paths[PROVIDER_OP_RESPONSE_CANCEL] = p "/responses/{object}/cancel" q,                        \
+    .paths[PROVIDER_OP_RESPONSE_ITEMS] = p "/responses/{object}/input_items" q
+#define KEEPS(p, q)    KEEPS_FILES(p, q), KEEPS_RESPONSES(p, q)
 #define GOOGLE(method) "{parent}/publishers/google/models/{model}:" method
 #define ANTHROPIC(method)                                                                          \
     "/projects/{project}/locations/{location}/publishers/anthropic/models/" method
@@ -122,9 +139,11 @@ static const struct provider_refusal cerebras_refusals[] = {
  * 2025-03-01-preview (.../openai/how-to/responses); since August 2025 the v1 API, which needs no
  * version and has what isn't final yet with api-version=preview (.../openai/api-version-lifecycle).
  */
-static const struct provider_kind azure_v1 = {AZURE_KIND, .paths = AZURE_V1("")};
+static const struct provider_kind azure_v1 = {AZURE_KIND, .paths = AZURE_V1(""),
+                                              KEEPS("/openai/v1", "")};
 static const struct provider_kind azure_preview = {AZURE_KIND,
-                                                   .paths = AZURE_V1("?api-version=preview")};
+                                                   .paths = AZURE_V1("?api-version=preview"),
+                                                   KEEPS("/openai/v1", "?api-version=preview")};
 static const struct provider_kind azure_before_responses = {AZURE_KIND, .paths = {AZURE_DATED}};
 static const struct provider_kind azure_dated = {
     AZURE_KIND, .paths = {AZURE_DATED, [PROVIDER_OP_RESPONSES] =
@@ -160,11 +179,12 @@ static const struct provider_kind kinds[] = {
     /* https://platform.openai.com/docs/api-reference */
     OPENAI("openai", "OpenAI", "https://api.openai.com/v1", BEARER,
            .quirks = PROVIDER_QUIRK_NEW_NAMES, .refusals = openai_refusals,
-           OPS(1, 1, 1, 1, [PROVIDER_OP_INPUT_TOKENS] = "/responses/input_tokens", MEDIA)),
+           OPS(1, 1, 1, 1, [PROVIDER_OP_INPUT_TOKENS] = "/responses/input_tokens", MEDIA),
+           KEEPS("", "")),
     /* Servers of one's own, which ignore what they don't know or want it; what one hasn't got it
      * refuses with 404. */
     OPENAI("openai-compatible", "Anything that speaks the OpenAI API", NULL, BEARER_OPTIONAL,
-           .quirks = PROVIDER_QUIRK_REASONING_BACK, CHAT(1, 1, 1, MEDIA)),
+           .quirks = PROVIDER_QUIRK_REASONING_BACK, CHAT(1, 1, 1, MEDIA), KEEPS("", "")),
     /* https://docs.mistral.ai/api: usage comes in the last chunk unasked, and `stream_options` is
      * answered with 422 extra_forbidden (github.com/openai/openai-agents-python/issues/442).
      * Seeds are random_seed; ids of calls "must be a-z, A-Z, 0-9, with a length of 9"
@@ -174,9 +194,9 @@ static const struct provider_kind kinds[] = {
            .quirks = PROVIDER_QUIRK_NO_STREAM_OPTIONS | PROVIDER_QUIRK_USAGE_UNASKED |
                      PROVIDER_QUIRK_RANDOM_SEED | PROVIDER_QUIRK_CALL_IDS_OF_9,
            .refusals = mistral_refusals, CHAT(0, 1, 1, MODERATIONS, TRANSCRIPTIONS)),
-    /* https://console.groq.com/docs/openai, and of audio docs/api-reference */
+    /* https://console.groq.com/docs/openai, and of audio, files and batches docs/api-reference */
     OPENAI("groq", "Groq", "https://api.groq.com/openai/v1", BEARER, .refusals = groq_refusals,
-           CHAT(0, 1, 1, SPEECH, TRANSCRIPTIONS, TRANSLATIONS)),
+           CHAT(0, 1, 1, SPEECH, TRANSCRIPTIONS, TRANSLATIONS), KEEPS_FILES("", "")),
     /* https://api-docs.deepseek.com; its guide to thinking wants reasoning_content back within a
      * turn of tool calls (guides/thinking_mode). */
     OPENAI("deepseek", "DeepSeek", "https://api.deepseek.com/v1", BEARER,

@@ -87,6 +87,7 @@ static const struct {
     {LEDGER_F_WORKER_DIED, "worker_died"}, {LEDGER_F_FROM_INTENT, "from_intent"},
     {LEDGER_F_NAMES_SHORT, "names_short"}, {LEDGER_F_CLIENT_RETRY, "client_retry"},
     {LEDGER_F_MALFORMED, "malformed"},     {LEDGER_F_BATCH, "batch"},
+    {LEDGER_F_BACKGROUND, "background"},
 };
 
 static bool put_key_name(void *w, const struct keystore_record *k)

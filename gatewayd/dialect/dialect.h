@@ -98,7 +98,7 @@ struct dialect_request {
     uint64_t media_bytes;           /* of files to be listened to */
     bool hosted_tools;              /* a tool that the provider runs, or input that it keeps
                                      * (previous_response_id): the tokens can't be bounded */
-    bool background; /* the answer is fetched later */
+    bool background;                /* the answer is fetched later */
     bool keeps; /* a provider of this dialect keeps the answer as an object (store) */
 
     /* Of those that it names; more than DIALECT_REFS_MAX are counted, not kept. */

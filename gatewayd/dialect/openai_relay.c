@@ -125,16 +125,26 @@ static int form_n(struct form *f, const char *param, struct slice v)
     return 0;
 }
 
+static int form_purpose(struct form *f, const char *param, struct slice v)
+{
+    (void)param;
+    f->out->upload_is_batch = slice_eq_str(v, "batch");
+    return 0;
+}
+
 enum {
     AUDIO = 1 << 0, /* transcriptions, translations */
     EDITS = 1 << 1,
     VARIATIONS = 1 << 2,
+    UPLOAD = 1 << 3,
 };
 
 static unsigned form_of(enum dialect_op op)
 {
     if (op == DIALECT_IMAGE_EDITS)
         return EDITS;
+    if (op == DIALECT_FILE_CREATE)
+        return UPLOAD;
     return op == DIALECT_IMAGE_VARIATIONS ? VARIATIONS : AUDIO;
 }
 
@@ -148,6 +158,7 @@ static const struct {
     {SLICE_LIT("prompt"), AUDIO | EDITS, form_prompt},
     {SLICE_LIT("n"), EDITS | VARIATIONS, form_n},
     {SLICE_LIT("user"), EDITS | VARIATIONS, form_user},
+    {SLICE_LIT("purpose"), UPLOAD, form_purpose},
 };
 enum { FIELD_MODEL = 0 };
 
@@ -167,17 +178,25 @@ static int take_field(struct form *f, const struct multipart_part *part)
     return 0;
 }
 
-static void take_file(struct form *f, const struct multipart_part *part)
+static int take_file(struct form *f, const struct multipart_part *part)
 {
+    struct dialect_span *upload = &f->out->upload;
     if (form_of(f->op) == AUDIO)
         f->out->media_bytes += part->data.n;
-    else
+    else if (form_of(f->op) != UPLOAD)
         f->out->images++;
+    else if (upload->end)
+        return refuse(f->why, "duplicate_member", "file", "there must be one file.");
+    else {
+        upload->off = (uint32_t)(part->data.p - f->body);
+        upload->end = upload->off + (uint32_t)part->data.n;
+    }
+    return 0;
 }
 
 static int check_form(struct form *f, bool file, struct slice default_model)
 {
-    const char *name = form_of(f->op) == AUDIO ? "file" : "image";
+    const char *name = form_of(f->op) & (AUDIO | UPLOAD) ? "file" : "image";
     if (!file)
         return refuse(f->why, "missing_required_parameter", name, "'%s' is required, as a file.",
                       name);
@@ -218,9 +237,7 @@ int relay_read_form(struct slice body, struct slice boundary, enum dialect_op op
             break;
         }
         file |= part.is_file;
-        if (part.is_file)
-            take_file(&f, &part);
-        if (take_field(&f, &part) < 0)
+        if ((part.is_file && take_file(&f, &part) < 0) || take_field(&f, &part) < 0)
             return -1;
     }
 }
@@ -252,7 +269,7 @@ static int rewrite_request(const struct dialect_request *req, const struct diale
     const struct dialect_span *at = &req->model_value;
     splices_reset(out);
     *injected = false;
-    if (how->model.n == 0 || req->root.end == 0)
+    if (how->model.n == 0 || req->root.end == 0 || relay_of(req->op)->role != RELAY_PLAIN)
         return 0;
     if (!req->form_boundary.n)
         return dialect_splice_model(req, how->model, out);
@@ -322,8 +339,22 @@ static void read_transcript(const struct json_doc *d, struct dialect_response *o
     }
 }
 
+/* Nothing is billed for it; `expires_at` of files. */
+static void read_object(const struct json_doc *d, struct dialect_response *out)
+{
+    out->usage.flags = USAGE_PRESENT | USAGE_ZERO;
+    out->model_value = (struct dialect_span){0, 0};
+    if (json_i64(d, json_get_lit(d, JSON_ROOT, "expires_at"), &out->expires_s) < 0 ||
+        out->expires_s < 0)
+        out->expires_s = 0;
+}
+
 static void read_result(const struct json_doc *d, enum dialect_op op, struct dialect_response *out)
 {
+    if (relay_of(op)->role != RELAY_PLAIN) {
+        read_object(d, out);
+        return;
+    }
     switch (op) {
     case DIALECT_MODERATIONS:
         out->usage.flags = USAGE_PRESENT | USAGE_ZERO; /* nobody bills it */

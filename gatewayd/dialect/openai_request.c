@@ -339,6 +339,7 @@ static int read_background(struct reader *r, const char *param, uint32_t v)
     if (read_flag(r, param, v, &background) < 0)
         return -1;
     r->out->hosted_tools |= background;
+    r->out->background = background;
     return 0;
 }
 
@@ -380,6 +381,16 @@ static int read_mask(struct reader *r, const char *param, uint32_t v)
 {
     (void)param;
     r->out->images += !json_is_null(r->d, v);
+    return 0;
+}
+
+/* Of a batch; what it costs isn't known before it is through. */
+static int read_input_file(struct reader *r, const char *param, uint32_t v)
+{
+    if (json_type(r->d, v) != JSON_STRING)
+        return wrong_type(r, param, v, "a string");
+    dialect_add_ref(r->out, r->d, v, OBJECT_FILE, param);
+    r->out->hosted_tools = true;
     return 0;
 }
 
@@ -441,6 +452,7 @@ enum {
     IN_SPEECH = 1 << 1,
     IN_IMAGES = 1 << 2,
     IN_IMAGE_EDITS = 1 << 3,
+    IN_BATCH = 1 << 4,
     IN_ANY_IMAGES = IN_IMAGES | IN_IMAGE_EDITS,
     IN_RELAYED = IN_MODERATIONS | IN_SPEECH | IN_ANY_IMAGES,
 };
@@ -450,6 +462,7 @@ static const struct member relayed[] = {
     MEMBER("input", IN_MODERATIONS, IN_MODERATIONS, read_prompts),
     MEMBER("input", IN_SPEECH, IN_SPEECH, read_spoken),
     MEMBER("instructions", IN_SPEECH, 0, read_prompt_part),
+    MEMBER("input_file_id", IN_BATCH, IN_BATCH, read_input_file),
     MEMBER("stream_format", IN_SPEECH, 0, read_stream_format),
     MEMBER("prompt", IN_ANY_IMAGES, IN_ANY_IMAGES, read_prompt_text),
     MEMBER("images", IN_IMAGE_EDITS, 0, read_images),
@@ -540,9 +553,8 @@ int openai_relay_read_request(struct json_doc *d, struct slice body, enum dialec
                               struct dialect_refusal *why)
 {
     static const unsigned in[DIALECT_N_OPS] = {
-        [DIALECT_MODERATIONS] = IN_MODERATIONS,
-        [DIALECT_SPEECH] = IN_SPEECH,
-        [DIALECT_IMAGES] = IN_IMAGES,
+        [DIALECT_MODERATIONS] = IN_MODERATIONS, [DIALECT_SPEECH] = IN_SPEECH,
+        [DIALECT_BATCH_CREATE] = IN_BATCH,      [DIALECT_IMAGES] = IN_IMAGES,
         [DIALECT_IMAGE_EDITS] = IN_IMAGE_EDITS,
     };
     struct reader r = {.d = d,

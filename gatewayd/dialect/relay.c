@@ -4,8 +4,7 @@
 #include "gatewayd/dialect/relay.h"
 
 #define POST .method = SLICE_LIT("POST")
-#define GET                                                                                        \
-    .method = SLICE_LIT("GET"), .model = RELAY_MODEL_NONE, .role = RELAY_USES, .query = true
+#define GET  .method = SLICE_LIT("GET"), .model = RELAY_MODEL_NONE, .role = RELAY_USES, .query = true
 #define LIST                                                                                       \
     .method = SLICE_LIT("GET"), .model = RELAY_MODEL_NONE, .role = RELAY_LISTS, .query = true
 #define DELETE .method = SLICE_LIT("DELETE"), .model = RELAY_MODEL_NONE, .role = RELAY_DELETES
@@ -23,12 +22,14 @@ static const struct relay rows[DIALECT_N_OPS] = {
     /* images/createEdit: a form, or JSON whose images are URLs or ids of files. */
     [DIALECT_IMAGE_EDITS] = {POST, .body = RELAY_EITHER, .model = RELAY_MODEL_OPTIONAL},
     [DIALECT_IMAGE_VARIATIONS] = {POST, .body = RELAY_FORM, .model = RELAY_MODEL_OPTIONAL},
-    [DIALECT_FILE_CREATE] = {POST, .body = RELAY_FORM, .model = RELAY_MODEL_NONE, .role = RELAY_MAKES, .kind = OBJECT_FILE},
+    [DIALECT_FILE_CREATE] = {POST, .body = RELAY_FORM, .model = RELAY_MODEL_NONE,
+                             .role = RELAY_MAKES, .kind = OBJECT_FILE},
     [DIALECT_FILES] = {LIST, .kind = OBJECT_FILE},
     [DIALECT_FILE] = {GET, .kind = OBJECT_FILE},
     [DIALECT_FILE_DELETE] = {DELETE, .kind = OBJECT_FILE},
     [DIALECT_FILE_CONTENT] = {GET, .kind = OBJECT_FILE, .raw = true},
-    [DIALECT_BATCH_CREATE] = {POST, .body = RELAY_JSON, .model = RELAY_MODEL_NONE, .role = RELAY_MAKES, .kind = OBJECT_BATCH},
+    [DIALECT_BATCH_CREATE] = {POST, .body = RELAY_JSON, .model = RELAY_MODEL_NONE,
+                              .role = RELAY_MAKES, .kind = OBJECT_BATCH},
     [DIALECT_BATCHES] = {LIST, .kind = OBJECT_BATCH},
     [DIALECT_BATCH] = {GET, .kind = OBJECT_BATCH},
     [DIALECT_BATCH_CANCEL] = {CANCEL, .kind = OBJECT_BATCH},

@@ -40,7 +40,7 @@ struct relay {
     enum relay_model model;
     enum relay_role role;
     enum object_kind kind; /* of which objects */
-    bool query;  /* the caller's query goes on to the provider */
+    bool query;            /* the caller's query goes on to the provider */
     bool opaque; /* an answer may be neither JSON nor events: it is passed on as it comes */
     bool raw;    /* an answer is somebody's bytes, whatever they look like */
 };

@@ -157,7 +157,7 @@ void object_bill(const struct object_record *r, int64_t now_wall_us, struct ledg
     b->state = LEDGER_SETTLED;
     memcpy(b->request_id, digest, sizeof b->request_id);
     b->attempt = 1;
-    b->flags = LEDGER_F_UNPRICED | LEDGER_F_BATCH;
+    b->flags = LEDGER_F_UNPRICED | (r->kind == OBJECT_BATCH ? LEDGER_F_BATCH : LEDGER_F_BACKGROUND);
     b->started_us = r->created_us;
     b->ended_us = GW_MAX(now_wall_us, r->created_us);
     b->duration_us = b->ended_us - b->started_us;

@@ -248,8 +248,7 @@ static enum attempt_started promise_object(struct attempt *a, struct dialect_ref
     }
     *why = (struct dialect_refusal){
         .message = "The names of key, team, customer, model, provider and credential are too long "
-                   "together for a stored response; send 'store': false.",
-        .param = "store",
+                   "together to be kept on record with an object.",
         .code = "names_too_long",
     };
     return ATTEMPT_REFUSED;
@@ -262,17 +261,39 @@ static void end_promise(struct attempt *a)
     a->object_promised = false;
 }
 
+/* Of files as the provider says it. Nothing is said of batches: their records go after a year. */
+static int64_t object_expires_us(const struct attempt *a, enum object_kind kind)
+{
+    static const int64_t day_us = INT64_C(86400) * 1000000;
+    int64_t now = clock_wall_us();
+    switch (kind) {
+    case OBJECT_RESPONSE:
+        return now + RESPONSE_KEPT_US;
+    case OBJECT_BATCH:
+        return now + 366 * day_us;
+    default:
+        return a->answer.expires_s > 0 && a->answer.expires_s < INT64_MAX / 1000000
+                   ? a->answer.expires_s * 1000000
+                   : 0;
+    }
+}
+
 void attempt_record_object(struct attempt *a)
 {
     const struct dialect_name *id = a->is_stream ? &a->stream.id : &a->answer.id;
-    struct object_seen seen = {
-        .kind = OBJECT_RESPONSE,
-        .id = dialect_name_slice(id),
-        .model = a->cand->model->name,
-        .expires_us = clock_wall_us() + RESPONSE_KEPT_US,
-    };
     if (!a->object_promised || id->n == 0)
         return;
+    const struct req *r = a->req;
+    enum object_kind kind = r->relay ? r->relay->kind : OBJECT_RESPONSE;
+    struct object_seen seen = {
+        .kind = kind,
+        .id = dialect_name_slice(id),
+        .model = r->object ? object_name(r->object, OBJECT_MODEL) : a->cand->model->name,
+        .expires_us = object_expires_us(a, kind),
+        .billed_later =
+            r->ask.background && !a->is_stream &&
+            (a->answer.usage.flags & (USAGE_PRESENT | USAGE_ZERO)) == (USAGE_PRESENT | USAGE_ZERO),
+    };
     a->object_promised = false;
     objects_record(a->req, a->cand, &seen);
 }

@@ -64,7 +64,7 @@ static void keep_head(struct attempt *a, size_t head_len)
 static bool may_be_opaque(const struct attempt *a, struct slice type)
 {
     const struct relay *relay = a->req->relay;
-    return relay && relay->opaque && !media_is(type, SLICE_LIT("text/html"));
+    return relay && (relay->raw || (relay->opaque && !media_is(type, SLICE_LIT("text/html"))));
 }
 
 /* Which way the body goes; false when the answer is not one to this request. */
@@ -85,8 +85,11 @@ static bool choose_way(struct attempt *a)
         attempt_set_state(a, ATTEMPT_WHOLE);
         return true;
     }
-    a->is_stream = media_is(type, slice_str(a->dialect->content_type_stream));
-    bool json = media_is(type, SLICE_LIT("application/json"));
+    bool raw = a->req->relay && a->req->relay->raw;
+    a->is_stream = !raw && media_is(type, slice_str(a->dialect->content_type_stream));
+    bool json = !raw && media_is(type, SLICE_LIT("application/json"));
+    if (raw)
+        a->answer.usage.flags = USAGE_PRESENT | USAGE_ZERO;
     a->opaque = !a->is_stream && !json && may_be_opaque(a, type);
     if ((a->is_stream && !a->req->ask.stream) || (!a->is_stream && !json && !a->opaque)) {
         attempt_finish(a, END_MALFORMED, "unexpected content-type");
@@ -212,9 +215,12 @@ static const char *read_whole(struct attempt *a, struct slice body)
         a->answer.usage.flags = USAGE_PRESENT | USAGE_ZERO;
         return json_parse(doc, body.p, body.n) < 0 ? "the body is not JSON" : NULL;
     }
-    return a->dialect->read_response(doc, body, op, &a->answer) < 0
-               ? "the body is no answer of the provider's dialect"
-               : NULL;
+    if (a->dialect->read_response(doc, body, op, &a->answer) < 0)
+        return "the body is no answer of the provider's dialect";
+    /* Queued: what it costs is seen when it is through (req_objects.c). */
+    if (a->req->ask.background && !(a->answer.usage.flags & USAGE_PRESENT))
+        a->answer.usage.flags = USAGE_PRESENT | USAGE_ZERO;
+    return NULL;
 }
 
 static void whole_complete(struct attempt *a, struct slice body)

@@ -3,6 +3,8 @@
  */
 #include "gatewayd/worker/bound.h"
 
+#include "gatewayd/dialect/relay.h"
+
 enum {
     /* Chat templates put a handful of tokens around each message (3 and the role's, by OpenAI's
      * cookbook "How to count tokens"), and render each tool as text of about its JSON's length. */
@@ -81,8 +83,10 @@ static __int128 units_bound(const struct dialect_request *a)
 void bound_reserve(const struct dialect_request *a, int64_t usage[LEDGER_USAGE_MAX])
 {
     memset(usage, 0, LEDGER_USAGE_MAX * sizeof usage[0]);
-    if (a->op == DIALECT_COUNT_TOKENS || a->op == DIALECT_MODERATIONS)
-        return; /* no provider bills it */
+    const struct relay *relay = relay_of(a->op);
+    if (a->op == DIALECT_COUNT_TOKENS || a->op == DIALECT_MODERATIONS ||
+        (relay && relay->role != RELAY_PLAIN))
+        return; /* no provider bills it; what a batch costs is known when it is through */
     usage[LEDGER_UNITS] = at_most(units_bound(a));
     usage[LEDGER_INPUT] = at_most(input_bound(a));
     usage[LEDGER_OUTPUT] = at_most(output_bound(a));

@@ -5,6 +5,7 @@
 #include "gatewayd/worker/objects.h"
 
 #include "common/check.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 /* ---- what a provider makes ---- */
@@ -21,6 +22,11 @@ static void names_of(const struct req *r, const struct candidate *cand,
     names[OBJECT_MODEL] = cand->model->name;
 }
 
+static bool has_room(const struct worker *w)
+{
+    return objects_room(&w->objects, w->owner.index) > w->objects_promised;
+}
+
 enum objects_promise objects_promise(struct req *r, const struct candidate *cand)
 {
     struct slice names[OBJECT_NAME_COUNT];
@@ -31,7 +37,7 @@ enum objects_promise objects_promise(struct req *r, const struct candidate *cand
         n += names[i].n;
     if (n > OBJECT_TEXT_MAX)
         return OBJECTS_TOO_LONG;
-    if (objects_room(&w->objects, w->owner.index) <= w->objects_promised)
+    if (!has_room(w))
         return OBJECTS_FULL;
     w->objects_promised++;
     return OBJECTS_PROMISED;
@@ -59,8 +65,26 @@ void objects_record(struct req *r, const struct candidate *cand, const struct ob
     rec.change = OBJECT_ADD;
     rec.created_us = r->started_wall_us;
     rec.expires_us = seen->expires_us;
+    if (seen->billed_later)
+        rec.state = OBJECT_OPEN;
     if (!objects_publish(&r->w->objects, r->w->owner.index, &rec))
         log_error("no place in the outbox of objects although one was kept");
+}
+
+bool objects_record_output(struct worker *w, const struct object_record *parent,
+                           enum object_kind kind, struct slice id)
+{
+    struct slice names[OBJECT_NAME_COUNT];
+    struct object_record rec;
+    for (unsigned i = 0; i < OBJECT_NAME_COUNT; i++)
+        names[i] = object_name(parent, i);
+    names[OBJECT_PARENT] = names[OBJECT_ID];
+    names[OBJECT_ID] = id;
+    if (object_record_init(&rec, kind, names) < 0)
+        return true; /* no id, or names without end: it can't be reached */
+    rec.change = OBJECT_ADD;
+    rec.created_us = clock_wall_us();
+    return has_room(w) && objects_publish(&w->objects, w->owner.index, &rec);
 }
 
 void objects_tell(struct worker *w, const struct object_record *known, enum object_change change,
@@ -70,8 +94,7 @@ void objects_tell(struct worker *w, const struct object_record *known, enum obje
     rec.change = (uint8_t)change;
     if (usage)
         memcpy(rec.usage, usage, sizeof rec.usage);
-    if (objects_room(&w->objects, w->owner.index) <= w->objects_promised ||
-        !objects_publish(&w->objects, w->owner.index, &rec))
+    if (!has_room(w) || !objects_publish(&w->objects, w->owner.index, &rec))
         log_warn("the outbox of objects is full: a change of one is left out",
                  LOG_S("kind", object_kind_name(known->kind)));
 }

@@ -203,7 +203,7 @@ static enum req_step step_head(struct req *r)
         r->route = models_route(r);
         r->dialect = dialects_native(r->route->dialect);
         r->relay = relay_of(r->route->op);
-        if (r->relay && r->relay->object) {
+        if (r->relay && relay_has_object(r->relay)) {
             r->path_object = r->path_model;
             r->path_model = slice_of(NULL, 0);
         }

@@ -60,6 +60,8 @@ struct principal {
 };
 
 struct attempt;
+struct object_record;
+struct objects_list;
 
 /* One (target, credential) pair that this request may use. */
 struct candidate {
@@ -115,6 +117,10 @@ struct req {
     struct dialect_request ask;
     struct buf edited; /* the body after default.X, set.X and drop; else empty */
     size_t edited_held;
+    struct object_record *object; /* that the request is about, or the input of its batch */
+    const struct conf_credential *object_credential; /* that what is uploaded names; NULL: none */
+    struct objects_list *list;                       /* it lists objects: req_objects.c */
+    struct slice upstream_query; /* in place of the caller's query; {NULL}: that one */
     const struct conf_model *model;
     bool direct; /* without a [model:...]: `provider/model`, or a provider without a model */
     struct candidate *candidates;

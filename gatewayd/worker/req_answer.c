@@ -8,9 +8,11 @@
 #include "gatewayd/worker/req_answer.h"
 
 #include "common/check.h"
+#include "gatewayd/dialect/relay.h"
 #include "gatewayd/worker/attempt.h"
 #include "gatewayd/worker/headwriter.h"
 #include "gatewayd/worker/reply.h"
+#include "gatewayd/worker/req_objects.h"
 #include "gatewayd/worker/req_route.h"
 
 #include <stdlib.h>
@@ -332,7 +334,8 @@ static struct retry_decision decide(struct req *r, const struct attempt *a)
         .end = a->end,
         .sent = a->sent,
         .client_gone = r->client_gone,
-        .retry_unknown = r->model->retry_unknown,
+        /* Nobody wants a batch twice. */
+        .retry_unknown = r->model->retry_unknown && !(r->relay && r->relay->role == RELAY_MAKES),
         .bytes_to_client = r->bytes_to_client,
         .retries_used = (int)r->retries_used,
         .retries_max = (int)r->model->retries,
@@ -414,7 +417,9 @@ void req_answer_attempt_ended(struct req *r)
 {
     struct attempt *a = r->attempt;
     r->reason = attempt_end_text(a->end);
-    if (a->end == END_ANSWERED || (a->end == END_CALLER_ERROR && a->whole.n > 0))
+    if (r->relay && r->relay->role != RELAY_PLAIN && !req_objects_answered(r, a))
+        ;
+    else if (a->end == END_ANSWERED || (a->end == END_CALLER_ERROR && a->whole.n > 0))
         deliver(r, a);
     else if (a->end == END_CALLER_ERROR)
         req_fail(r, a->res.status, "upstream_error", "the provider refused the request (status %d)",

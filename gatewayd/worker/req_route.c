@@ -11,6 +11,7 @@
 #include "gatewayd/http/multipart.h"
 #include "gatewayd/worker/auth.h"
 #include "gatewayd/worker/objects.h"
+#include "gatewayd/worker/req_objects.h"
 #include "gatewayd/worker/req_relay.h"
 
 #include <stdlib.h>
@@ -206,7 +207,7 @@ static void add_model(struct req *r, const struct conf_model *m)
     }
 }
 
-static bool make_candidates(struct req *r)
+bool req_route_candidates(struct req *r)
 {
     r->candidates = arena_alloc(&r->arena, REQ_CANDIDATES_MAX * sizeof *r->candidates);
     if (!r->candidates) {
@@ -270,7 +271,7 @@ static const struct conf_model *direct_model(struct req *r, struct slice name)
     return m;
 }
 
-static const struct conf_model *find_model(struct req *r)
+const struct conf_model *req_route_find_model(struct req *r)
 {
     struct slice name = dialect_name_slice(&r->ask.model);
     const struct conf_model *m = conf_model_find(r->snap->conf, name);
@@ -289,6 +290,13 @@ static const struct conf_model *find_model(struct req *r)
     return m;
 }
 
+static const struct conf_model *choose_model(struct req *r)
+{
+    if (r->relay && r->relay->role != RELAY_PLAIN)
+        return req_objects_model(r);
+    return r->ask.model.n || !r->relay ? req_route_find_model(r) : req_relay_model(r);
+}
+
 enum req_step req_route_step(struct req *r)
 {
     if (!content_type_ok(r))
@@ -300,9 +308,10 @@ enum req_step req_route_step(struct req *r)
     r->as_array = wants_array(r);
     if (r->relay ? !read_relayed(r, &r->body) : !read_body(r, &r->body))
         return REQ_STEP_MORE;
-    r->model = r->ask.model.n || !r->relay ? find_model(r) : req_relay_model(r);
-    if (!r->model || (!r->direct && !apply_edits(r, r->model)) || !make_candidates(r) ||
-        !objects_bind(r, buf_slice(r->edited.len ? &r->edited : &r->body)))
+    r->model = choose_model(r);
+    if (!r->model || (!r->direct && !apply_edits(r, r->model)) || !req_route_candidates(r) ||
+        !objects_bind(r, buf_slice(r->edited.len ? &r->edited : &r->body)) ||
+        !req_objects_prepare(r))
         return REQ_STEP_MORE;
     r->deadline_us = r->body_complete_us + r->model->timeout_us;
     worker_arm(r->w, &r->timer, r->deadline_us);

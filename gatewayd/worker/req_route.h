@@ -10,6 +10,10 @@
  * the candidates: tier by tier, within a tier drawn by weight, then the fallback models in their
  * order. */
 enum req_step req_route_step(struct req *r);
+/* The model that the request names, if the key may use it. NULL after req_fail(). */
+const struct conf_model *req_route_find_model(struct req *r);
+/* Makes the candidates of r->model. False after req_fail(). */
+GW_MUSTUSE bool req_route_candidates(struct req *r);
 /* The next candidate that wasn't tried; NULL when there is none. */
 struct candidate *req_route_next(struct req *r);
 /* Whether another credential of the current target, or any other candidate, is untried. */

@@ -106,7 +106,8 @@ static bool matches(const struct route *r, struct slice path, struct slice *mode
     if (beta && rest == 0) /* a colon begins a method */
         return !memchr(model->p, ':', model->n);
     /* Names of models have slashes, ids of objects have none. */
-    return r->dialect != DIALECT_OPENAI_RELAY || !memchr(model->p, '/', model->n);
+    const struct relay *relay = relay_of(r->op);
+    return !relay || !relay_has_object(relay) || !memchr(model->p, '/', model->n);
 }
 
 /* A deployment takes the place of the model: what is about none has none in its path. */

@@ -80,6 +80,32 @@ enum route_stream {
       DIALECT_OPENAI_RELAY, DIALECT_IMAGE_VARIATIONS, ROUTE_WHOLE)                                 \
     X(CONVERSE_COUNT, POST, "/model/", "/count-tokens", ROUTE_AUTH_KEY, ROUTE_METERED,             \
       DIALECT_BEDROCK, DIALECT_COUNT_TOKENS, ROUTE_WHOLE)                                          \
+    X(FILE_CREATE, POST, "/v1/files", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI_RELAY,   \
+      DIALECT_FILE_CREATE, ROUTE_WHOLE)                                                            \
+    X(FILES, GET, "/v1/files", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI_RELAY,          \
+      DIALECT_FILES, ROUTE_WHOLE)                                                                  \
+    X(FILE, GET, "/v1/files/", "", ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI_RELAY,            \
+      DIALECT_FILE, ROUTE_WHOLE)                                                                   \
+    X(FILE_DELETE, DELETE, "/v1/files/", "", ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI_RELAY,  \
+      DIALECT_FILE_DELETE, ROUTE_WHOLE)                                                            \
+    X(FILE_CONTENT, GET, "/v1/files/", "/content", ROUTE_AUTH_KEY, ROUTE_METERED,                  \
+      DIALECT_OPENAI_RELAY, DIALECT_FILE_CONTENT, ROUTE_WHOLE)                                     \
+    X(BATCH_CREATE, POST, "/v1/batches", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,                      \
+      DIALECT_OPENAI_RELAY, DIALECT_BATCH_CREATE, ROUTE_WHOLE)                                     \
+    X(BATCHES, GET, "/v1/batches", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI_RELAY,      \
+      DIALECT_BATCHES, ROUTE_WHOLE)                                                                \
+    X(BATCH, GET, "/v1/batches/", "", ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI_RELAY,         \
+      DIALECT_BATCH, ROUTE_WHOLE)                                                                  \
+    X(BATCH_CANCEL, POST, "/v1/batches/", "/cancel", ROUTE_AUTH_KEY, ROUTE_METERED,                \
+      DIALECT_OPENAI_RELAY, DIALECT_BATCH_CANCEL, ROUTE_WHOLE)                                     \
+    X(RESPONSE, GET, "/v1/responses/", "", ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI_RELAY,    \
+      DIALECT_RESPONSE, ROUTE_WHOLE)                                                               \
+    X(RESPONSE_DELETE, DELETE, "/v1/responses/", "", ROUTE_AUTH_KEY, ROUTE_METERED,                \
+      DIALECT_OPENAI_RELAY, DIALECT_RESPONSE_DELETE, ROUTE_WHOLE)                                  \
+    X(RESPONSE_CANCEL, POST, "/v1/responses/", "/cancel", ROUTE_AUTH_KEY, ROUTE_METERED,           \
+      DIALECT_OPENAI_RELAY, DIALECT_RESPONSE_CANCEL, ROUTE_WHOLE)                                  \
+    X(RESPONSE_ITEMS, GET, "/v1/responses/", "/input_items", ROUTE_AUTH_KEY, ROUTE_METERED,        \
+      DIALECT_OPENAI_RELAY, DIALECT_RESPONSE_ITEMS, ROUTE_WHOLE)                                   \
     X(MODELS, GET, "/v1/models", NULL, ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,            \
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(MODEL, GET, "/v1/models/", "", ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,              \

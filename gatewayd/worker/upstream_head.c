@@ -267,7 +267,8 @@ static void put_constant(struct headwriter *h, const struct req *r,
     }
     if (r->relay && r->relay->query) {
         headwriter_put(h, slice_of(all.p + at, head->path_end - at));
-        put_query(h, http_request_query(&r->head), memchr(all.p, '?', head->path_end) != NULL);
+        put_query(h, r->upstream_query.p ? r->upstream_query : http_request_query(&r->head),
+                  memchr(all.p, '?', head->path_end) != NULL);
         at = head->path_end;
     }
     headwriter_put(h, slice_of(all.p + at, all.n - at));
@@ -379,7 +380,8 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand,
         put_version(&h, r, native);
     if (signer && !put_signature(&h, r, cand, slice_of(mem, (size_t)(h.at - mem)), body, n_body))
         return slice_of(NULL, 0);
-    if (!r->relay || r->relay->body != RELAY_NO_BODY)
+    /* RFC 9110 section 8.6: also of a POST that has none. */
+    if (!r->relay || r->relay->body != RELAY_NO_BODY || slice_eq_str(r->relay->method, "POST"))
         headwriter_field_u64(&h, "content-length", body_bytes);
     return headwriter_end(&h);
 }

@@ -16,7 +16,7 @@ from waiting import wait_until
 RESPONSES = "/v1/responses"
 
 
-def two_credentials(gateway_folder=None):
+def two_credentials():
     return {"credential:mock": None,
             "credential:one": {"provider": "mock", "secret": "env:SECRET_ONE"},
             "credential:two": {"provider": "mock", "secret": "env:SECRET_TWO"},
@@ -207,3 +207,290 @@ def test_a_rotated_key_keeps_its_objects_and_a_revoked_one_is_refused(gateway, m
     assert ask(gateway, key, previous_response_id=first).status == 200
     gateway.gwctl("keys", "disable", identity)
     assert ask(gateway, key, previous_response_id=first).status == 401
+
+
+# ---- stored responses by id ----
+
+def of(gateway, key, method, path, body=b"", **more):
+    return gateway.call(method, path, body, key=key, **more)
+
+
+def test_a_stored_response_is_fetched_and_deleted(gateway, keys, mock):
+    first = ask(gateway, keys["red"])
+    there = f"{RESPONSES}/{made(first)}"
+    assert of(gateway, keys["red2"], "GET", there).json() == first.json()
+    items = of(gateway, keys["red"], "GET", f"{there}/input_items?limit=5&order=asc").json()
+    assert items["object"] == "list"
+    assert mock.last_request().target.endswith("/input_items?limit=5&order=asc")
+    before = len(mock.bill())
+    for method in ("GET", "DELETE"):
+        assert error(of(gateway, keys["blue"], method, there), 404)["code"] == "object_not_found"
+    assert len(mock.bill()) == before
+    assert of(gateway, keys["red"], "DELETE", there).json()["deleted"] is True
+    assert error(of(gateway, keys["red"], "GET", there), 404)["code"] == "object_not_found"
+    assert error(ask(gateway, keys["red"], previous_response_id=made(first)), 404)
+
+
+def test_what_the_provider_lost_is_forgotten_when_deleted(gateway, keys, mock):
+    there = f"{RESPONSES}/{made(ask(gateway, keys['solo']))}"
+    mock.script("status=404", count=1)
+    assert of(gateway, keys["solo"], "DELETE", there).status == 404
+    before = len(mock.bill())
+    assert error(of(gateway, keys["solo"], "GET", there), 404)["code"] == "object_not_found"
+    assert len(mock.bill()) == before
+
+
+def test_the_paths_take_their_methods_only(gateway, keys):
+    answer = of(gateway, keys["solo"], "PUT", f"{RESPONSES}/resp_1")
+    assert answer.status == 405 and set(answer.header("allow").split(", ")) == {"GET", "DELETE"}
+    assert of(gateway, keys["solo"], "GET", f"{RESPONSES}/a/b/c").status == 404
+    assert of(gateway, "sk-none", "GET", f"{RESPONSES}/resp_1").status == 401
+
+
+def bills(gateway, kind):
+    return [record for record in gateway.ledger() if kind in record.get("flags", [])]
+
+
+@pytest.mark.no_reconcile("the answer is billed later than its request")
+def test_an_answer_made_in_the_background_is_charged_when_it_is_seen(gateway, keys):
+    first = ask(gateway, keys["red"], background=True, headers=[("x-mock", "polls=2,prompt=30,completion=70")])
+    there = f"{RESPONSES}/{made(first)}"
+    assert first.json()["status"] == "queued"
+    refused = error(of(gateway, keys["red"], "DELETE", there), 409)
+    assert "retrieve it" in refused["message"]
+    seen = [of(gateway, keys["red2"], "GET", there).json()["status"] for _ in range(4)]
+    assert seen == ["queued", "queued", "completed", "completed"]
+    [bill] = wait_until(lambda: bills(gateway, "background"), "the bill")
+    assert (bill["input_tokens"], bill["output_tokens"], bill["team"]) == (30, 70, "red")
+    assert sum(record["output_tokens"] for record in gateway.ledger()) == 70
+    assert of(gateway, keys["red"], "DELETE", there).status == 200
+
+
+# ---- files ----
+
+FILES, BATCHES = "/v1/files", "/v1/batches"
+BINARY = bytes(range(256)) * 40 + b"\r\n--not-the-boundary\r\n\x00\xff"
+
+
+def upload(gateway, key, data=BINARY, purpose="user_data", name="data.bin", headers=()):
+    mark = "----gatewaydtest7f3a"
+    body = (f'--{mark}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
+            f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+            f"Content-Type: application/octet-stream\r\n\r\n").encode() + data + f"\r\n--{mark}--\r\n".encode()
+    return gateway.call("POST", FILES, body, key=key,
+                        headers=[("Content-Type", f"multipart/form-data; boundary={mark}"), *headers])
+
+
+def test_a_file_comes_back_byte_for_byte(gateway, keys, mock):
+    for _ in range(4):
+        kept = upload(gateway, keys["solo"]).json()
+        assert (kept["bytes"], kept["filename"], kept["purpose"]) == (len(BINARY), "data.bin", "user_data")
+        there = f"{FILES}/{kept['id']}"
+        assert of(gateway, keys["solo"], "GET", there).json() == kept
+        content = of(gateway, keys["solo"], "GET", f"{there}/content")
+        assert content.status == 200 and content.body == BINARY
+        assert content.header("content-type") == "application/octet-stream"
+        for method, path in (("GET", there), ("GET", f"{there}/content"), ("DELETE", there)):
+            assert error(of(gateway, keys["blue"], method, path), 404)["code"] == "object_not_found"
+        assert of(gateway, keys["solo"], "DELETE", there).json()["deleted"] is True
+        assert of(gateway, keys["solo"], "GET", f"{there}/content").status == 404
+    assert {entry["credential"] for entry in mock.bill()} == {"sk-one", "sk-two"}
+
+
+def test_content_is_passed_on_whatever_it_looks_like(gateway, keys, mock):
+    for kind in ("text/html", "application/json", "text/event-stream", "application/octet-stream"):
+        kept = upload(gateway, keys["solo"], b"data: {\n\n<html>").json()["id"]
+        mock.script(f"ctype={kind}", count=1)
+        content = of(gateway, keys["solo"], "GET", f"{FILES}/{kept}/content")
+        assert (content.status, content.body, content.header("content-type")) == (200, b"data: {\n\n<html>", kind)
+
+
+def test_a_message_reaches_the_file_that_it_names(gateway, keys, mock):
+    for _ in range(4):
+        kept = upload(gateway, keys["red"]).json()["id"]
+        where = credential_of(mock)
+        content = [{"role": "user", "content": [{"type": "input_file", "file_id": kept}]}]
+        assert ask(gateway, keys["red2"], content).status == 200
+        assert credential_of(mock) == where
+
+
+@pytest.mark.parametrize("body, field", [
+    (b"", "file"), (b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x--\r\n', "file")])
+def test_an_upload_needs_a_file(gateway, keys, mock, body, field):
+    answer = gateway.call("POST", FILES, body, key=keys["solo"],
+                          headers=[("Content-Type", "multipart/form-data; boundary=x")])
+    assert answer.status == 400, answer.body
+    assert mock.bill() == []
+
+
+def listed(gateway, key, query=""):
+    answer = of(gateway, key, "GET", f"{FILES}{query}")
+    assert answer.status == 200, answer
+    return answer.json()
+
+
+def test_lists_show_the_callers_files_only(gateway, keys, mock):
+    mine = {upload(gateway, keys["red" if n % 2 else "red2"]).json()["id"] for n in range(7)}
+    others = {upload(gateway, keys["blue"]).json()["id"] for _ in range(7)}
+    assert {entry["credential"] for entry in mock.bill()} == {"sk-one", "sk-two"}
+
+    def walk(key, limit):
+        seen, query = [], f"?limit={limit}&purpose=user_data"
+        while True:
+            page = listed(gateway, key, query)
+            ids = [file["id"] for file in page["data"]]
+            assert len(ids) <= limit
+            assert (page["first_id"], page["last_id"]) == ((ids[0], ids[-1]) if ids else (None, None))
+            seen += ids
+            if not page["has_more"]:
+                return seen
+            assert ids, "an empty page that says that there is more ends a client's walk"
+            query = f"?limit={limit}&purpose=user_data&after={ids[-1]}"
+    for limit in (1, 3, 100):
+        assert sorted(walk(keys["red"], limit)) == sorted(mine)
+    assert set(walk(keys["blue"], 2)) == others
+    assert "purpose=user_data" in mock.last_request().target
+
+
+def test_an_owner_of_nothing_gets_an_empty_list_and_no_provider_is_asked(gateway, keys, mock):
+    assert listed(gateway, keys["other"]) == \
+        {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+    assert mock.bill() == []
+
+
+@pytest.mark.parametrize("query", ["?limit=0", "?limit=x", "?limit=10001", "?after=file-none", "?after=" + "x" * 300])
+def test_odd_pages_are_refused(gateway, keys, query):
+    upload(gateway, keys["solo"])
+    answer = of(gateway, keys["solo"], "GET", FILES + query)
+    assert answer.status in (400, 404) and answer.json()["error"]["param"] in ("limit", "after")
+
+
+def test_a_list_looks_through_pages_of_others(gateway, keys, mock):
+    """The caller's only file lies behind more of others' than a page of the provider's holds."""
+    gateway.write_ini({"credential:two": None})
+    gateway.reload()
+    batches = []
+    kept = upload(gateway, keys["red"], lines(1), "batch").json()["id"]
+    batches.append(create_batch(gateway, keys["red"], kept).json()["id"])
+    other = upload(gateway, keys["blue"], lines(1), "batch").json()["id"]
+    for _ in range(130):
+        assert create_batch(gateway, keys["blue"], other).status == 200
+    page = of(gateway, keys["red"], "GET", BATCHES).json()
+    assert [batch["id"] for batch in page["data"]] == batches and page["has_more"] is False
+    assert len([entry for entry in mock.bill() if entry["method"] == "GET"]) == 2
+
+
+# ---- batches ----
+
+def lines(count, model=MODEL, url="/v1/chat/completions", **members):
+    members = members or {"messages": [{"role": "user", "content": "hello"}]}
+    return b"".join(json.dumps({"custom_id": f"line-{n}", "method": "POST", "url": url,
+                                "body": {"model": model, **members}}).encode() + b"\n" for n in range(count))
+
+
+def create_batch(gateway, key, file, script=""):
+    return gateway.call("POST", BATCHES, {"input_file_id": file, "endpoint": "/v1/chat/completions",
+                                          "completion_window": "24h"}, key=key,
+                        headers=[("x-mock", script)] if script else ())
+
+
+def new_batch(gateway, key, count=3, script="polls=2,prompt=10,completion=5"):
+    kept = upload(gateway, key, lines(count), "batch").json()["id"]
+    answer = create_batch(gateway, key, kept, script)
+    assert answer.status == 200, answer.body
+    return answer.json()["id"]
+
+
+def wait_batch(gateway, key, batch):
+    def completed():
+        now = of(gateway, key, "GET", f"{BATCHES}/{batch}").json()
+        return now["status"] == "completed" and now
+    return wait_until(completed, "the batch to be through")
+
+
+def test_a_batch_runs_where_its_input_is(gateway, keys, mock):
+    for _ in range(4):
+        batch = new_batch(gateway, keys["red"])
+        where = credential_of(mock)
+        now = wait_batch(gateway, keys["red2"], batch)
+        assert now["request_counts"] == {"total": 3, "completed": 3, "failed": 0}, "a model wasn't the provider's"
+        assert credential_of(mock) == where
+        output = of(gateway, keys["red"], "GET", f"{FILES}/{now['output_file_id']}/content")
+        assert len(output.body.splitlines()) == 3 and b'"mock-chat"' in output.body
+        assert of(gateway, keys["blue"], "GET", f"{FILES}/{now['output_file_id']}/content").status == 404
+        assert of(gateway, keys["red"], "GET", f"{FILES}/{now['error_file_id']}").status == 200
+        assert of(gateway, keys["blue"], "GET", f"{BATCHES}/{batch}").status == 404
+        assert of(gateway, keys["blue"], "POST", f"{BATCHES}/{batch}/cancel").status == 404
+        assert of(gateway, keys["red"], "POST", f"{BATCHES}/{batch}/cancel").status == 200
+
+
+def test_a_batch_is_charged_once_to_the_key_that_made_it(gateway, keys):
+    identity, key = gateway.create_key("maker", "--team", "red")
+    batch = new_batch(gateway, key, 4)
+    for _ in range(5):
+        wait_batch(gateway, keys["red"], batch)
+    of(gateway, keys["red"], "GET", BATCHES)
+    [bill] = wait_until(lambda: bills(gateway, "batch"), "the bill")
+    assert (bill["input_tokens"], bill["output_tokens"]) == (40, 20)
+    assert (bill["key"], bill["team"], bill["model"], bill["upstream_request_id"]) == (identity, "red", MODEL, batch)
+    restart(gateway)
+    wait_batch(gateway, keys["red2"], batch)
+    new = new_batch(gateway, key, 1, "prompt=1,completion=1")
+    wait_batch(gateway, key, new)
+    wait_until(lambda: len(bills(gateway, "batch")) == 2, "the second batch's bill")
+    assert sorted(record["upstream_request_id"] for record in bills(gateway, "batch")) == sorted([batch, new])
+
+
+@pytest.mark.no_reconcile("processes are killed")
+@pytest.mark.parametrize("how", [kill_keeper, kill_workers])
+def test_a_bill_survives_and_stays_one(gateway, keys, how):
+    batches = set()
+    for _ in range(4):
+        batch = new_batch(gateway, keys["solo"], 2, "prompt=10,completion=5")
+        batches.add(batch)
+        wait_batch(gateway, keys["solo"], batch)
+        how(gateway)
+        wait_batch(gateway, keys["solo"], batch)
+    wait_until(lambda: {record["upstream_request_id"] for record in bills(gateway, "batch")} == batches, "all bills")
+    assert len(bills(gateway, "batch")) == len(batches)
+
+
+@pytest.mark.parametrize("data, code, says", [
+    (b"", "empty_file", "no request"),
+    (b"{\n", "invalid_json", "line 1"),
+    (lines(1) + b"[]\n", "invalid_value", "line 2"),
+    (lines(1) + lines(1, "other-model"), "mismatched_model", "line 2"),
+    (lines(2, "unknown-model"), "model_not_found", "unknown-model"),
+    (lines(1, stream=True, messages=[]), "invalid_value", "stream"),
+    (lines(1, url="/v1/responses", input="x", previous_response_id="resp_x"), "object_not_found", "resp_x"),
+])
+def test_the_lines_of_a_batch_are_checked(gateway, keys, mock, data, code, says):
+    answer = upload(gateway, keys["solo"], data, "batch")
+    assert answer.status in (400, 404), answer.body
+    assert answer.json()["error"]["code"] == code and says in answer.json()["error"]["message"]
+    assert mock.bill() == []
+
+
+def test_a_batch_may_use_the_models_of_its_key_only(gateway, mock):
+    gateway.write_ini({"model:secret": {"targets": "mock/mock-secret"}})
+    gateway.reload()
+    _, key = gateway.create_key("narrow", "--models", MODEL)
+    assert upload(gateway, key, lines(1), "batch").status == 200
+    refused = error(upload(gateway, key, lines(1, "secret"), "batch"), 403)
+    assert refused["code"] == "model_not_allowed"
+
+
+def test_a_batch_needs_an_input_of_its_owner_that_was_checked(gateway, keys):
+    mine = upload(gateway, keys["blue"], lines(1), "batch").json()["id"]
+    assert error(create_batch(gateway, keys["red"], mine), 404)["param"] == "input_file_id"
+    unchecked = upload(gateway, keys["blue"], lines(1), "user_data").json()["id"]
+    assert "purpose 'batch'" in error(create_batch(gateway, keys["blue"], unchecked), 400)["message"]
+
+
+def test_a_batch_is_not_made_twice_when_its_answer_is_lost(gateway, keys, mock):
+    gateway.write_ini({f"model:{MODEL}": {"retries": "3"}})
+    gateway.reload()
+    kept = upload(gateway, keys["solo"], lines(1), "batch").json()["id"]
+    mock.script("reset=start", count=1)
+    assert create_batch(gateway, keys["solo"], kept).status == 502
+    assert len([entry for entry in mock.bill() if entry["path"] == BATCHES]) == 1
