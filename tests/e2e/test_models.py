@@ -64,7 +64,7 @@ def test_a_bad_page_of_anthropics(listing, query, member):
 
 def model_of_google(name):
     return {"name": f"models/{name}", "version": "1", "displayName": name,
-            "supportedGenerationMethods": ["generateContent", "embedContent"]}
+            "supportedGenerationMethods": ["generateContent", "countTokens", "embedContent"]}
 
 
 @pytest.mark.parametrize("path, headers", [

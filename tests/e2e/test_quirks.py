@@ -178,8 +178,7 @@ def expected_of_anthropic(habits, call_id):
     system = [{"type": "text", "text": "S", "cache_control": {"type": "ephemeral"}}] if "cache_control" in habits else "S"
     assistant = {"role": "assistant", "content": None}
     if "reasoning back" in habits:
-        assistant["reasoning_content"] = "T"
-        assistant["reasoning_details"] = [{"type": "reasoning.text", "text": "T", "signature": "c2ln", "index": 0}]
+        assistant["reasoning_content"] = "T"  # its signature is Anthropic's, and means nothing here
     assistant["tool_calls"] = [{"id": call_id, "type": "function", "function": {"name": "f", "arguments": '{"a": "b"}'}}]
     body = {
         "model": "m", "stream": True, "temperature": 0.5, "stop": ["x"],
