@@ -311,11 +311,11 @@ static bool read_seconds(const struct json_doc *d, uint32_t v, int64_t *out)
 /* {"type":"tokens",…} as everywhere, or {"type":"duration","seconds":…}. */
 static void read_usage(const struct json_doc *d, uint32_t object, struct dialect_usage *out)
 {
-    bool twice = false;
+    bool twice = false, more = false;
     uint32_t usage = json_get_unique(d, object, SLICE_LIT("usage"), &twice);
-    uint32_t seconds = json_get_unique(d, usage, SLICE_LIT("seconds"), &twice);
+    uint32_t seconds = json_get_unique(d, usage, SLICE_LIT("seconds"), &more);
     int64_t n;
-    if (twice) {
+    if (twice || more) {
         openai_usage_is_odd(out);
     } else if (seconds == JSON_NONE) {
         openai_read_usage(d, usage, out);

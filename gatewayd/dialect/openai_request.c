@@ -374,6 +374,11 @@ static int read_images(struct reader *r, const char *param, uint32_t v)
     if (json_type(r->d, v) != JSON_ARRAY)
         return wrong_type(r, param, v, "an array");
     r->out->images += json_count(r->d, v);
+    json_foreach_element(r->d, v, image)
+    {
+        if (note_file(r, image) < 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -381,7 +386,7 @@ static int read_mask(struct reader *r, const char *param, uint32_t v)
 {
     (void)param;
     r->out->images += !json_is_null(r->d, v);
-    return 0;
+    return note_file(r, v);
 }
 
 /* Of a batch; what it costs isn't known before it is through. */

@@ -65,6 +65,37 @@ static void the_callers_cap_bounds_each_choice(void **state)
     }
 }
 
+static void units_of_what_is_relayed(void **state)
+{
+    static const struct {
+        enum dialect_op op;
+        uint64_t characters, media_bytes;
+        int64_t n, input, output, units;
+    } cases[] = {
+        {DIALECT_MODERATIONS, 0, 0, -1, 0, 0, 0},
+        {DIALECT_SPEECH, 300, 0, -1, 1016, 16384, 300},
+        {DIALECT_TRANSCRIPTIONS, 0, 501, -1, 1016 + 64, 16384, 2},
+        {DIALECT_TRANSLATIONS, 0, 0, -1, 1016, 16384, 0},
+        {DIALECT_IMAGES, 0, 0, -1, 1016, 16384, 1},
+        {DIALECT_IMAGE_EDITS, 0, 0, 3, 1016, 3 * 16384, 3},
+        {DIALECT_TRANSCRIPTIONS, 0, UINT64_MAX, -1, USAGE_MAX_TOKENS, 16384, USAGE_MAX_TOKENS},
+        {DIALECT_CHAT, 0, 0, -1, 1016, 16384, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t u[LEDGER_USAGE_MAX], counted[LEDGER_USAGE_MAX];
+        struct dialect_request a = ask(cases[i].op);
+        a.characters = cases[i].characters;
+        a.media_bytes = cases[i].media_bytes;
+        a.n = cases[i].n;
+        bound_reserve(&a, u);
+        assert_int_equal(u[LEDGER_INPUT], cases[i].input);
+        assert_int_equal(u[LEDGER_OUTPUT], cases[i].output);
+        assert_int_equal(u[LEDGER_UNITS], cases[i].units);
+        bound_counted(u, 7, counted);
+        assert_int_equal(counted[LEDGER_UNITS], cases[i].units);
+    }
+}
+
 static void absurd_inputs_stay_within_bounds(void **state)
 {
     int64_t u[LEDGER_USAGE_MAX];
@@ -114,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_bound_tokens),
         cmocka_unit_test(the_callers_cap_bounds_each_choice),
+        cmocka_unit_test(units_of_what_is_relayed),
         cmocka_unit_test(absurd_inputs_stay_within_bounds),
         cmocka_unit_test(the_providers_figures_are_split_by_kind),
         cmocka_unit_test(counted_is_input_bound_and_bytes_seen),
