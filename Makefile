@@ -147,7 +147,7 @@ test-long: test-deps ## what takes longer than `make test` may: soaks, kill runs
 lint: ## formatting, who may include what, headers, sizes, scripts
 	@.ci/lint/run
 .PHONY: docs
-docs: $(B)/unit/test_conf_reference $(B)/unit/test_dialects ## docs/configuration.md, docs/translation.md and etc/gatewayd.ini from their tables
+docs: $(B)/unit/test_conf_reference $(B)/unit/test_dialects ## docs/configuration.md, docs/translation.md, .json and etc/gatewayd.ini from their tables
 	$(B)/unit/test_conf_reference write
 	$(B)/unit/test_dialects write
 format: ## let clang-format rewrite the sources

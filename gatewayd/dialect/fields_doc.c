@@ -262,3 +262,37 @@ int dialects_write_reference(struct buf *out)
         put_other(&p, i);
     return p.rc;
 }
+
+static void put_row(struct json_writer *w, const struct ir_field_row *row, unsigned f)
+{
+    static const char *const fates[] = {"unstated", "carried", "mapped", "refused", "dropped"};
+    jw_key(w, slice_str(ir_field_text((enum ir_field)f)));
+    jw_object(w);
+    jw_key_plain(w, SLICE_LIT("member"));
+    if (row->member)
+        jw_str(w, slice_str(row->member));
+    else
+        jw_null(w);
+    jw_member_str(w, "fate", slice_str(fates[row->fate]));
+    jw_member_str(w, "note", slice_str(row->note));
+    jw_object_end(w);
+}
+
+int dialects_write_reference_json(struct buf *out)
+{
+    struct json_writer w;
+    size_t n;
+    jw_init_buf(&w, out);
+    jw_object(&w);
+    for (size_t i = 0; i < ARRAY_LEN(spoken); i++) {
+        if (!codec_at(i))
+            continue;
+        jw_key(&w, slice_str(codec_at(i)->name));
+        jw_object(&w);
+        for (unsigned f = 0; f < IR_FIELD_COUNT; f++)
+            put_row(&w, &codec_at(i)->fields[f], f);
+        jw_object_end(&w);
+    }
+    jw_object_end(&w);
+    return jw_finish(&w, &n) < 0 ? -1 : buf_append(out, "\n", 1);
+}

@@ -160,49 +160,61 @@ static void test_every_pair_of_chats(void **state)
             }
 }
 
-#define PAGE "docs/translation.md"
+static const struct {
+    const char *path;
+    int (*write)(struct buf *out);
+} pages[] = {
+    {"docs/translation.md", dialects_write_reference},
+    {"docs/translation.json", dialects_write_reference_json},
+};
 
-static struct buf generated(void)
+static struct buf generated(size_t i)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
-    GW_REQUIRE(dialects_write_reference(&b) == 0);
+    GW_REQUIRE(pages[i].write(&b) == 0);
     return b;
 }
 
-static void test_page_is_current(void **state)
+static void test_pages_are_current(void **state)
 {
-    struct buf want = generated();
-    char *have = gw_xcalloc(1, want.len + 2);
-    FILE *f = fopen(PAGE, "r");
-    if (!f)
-        fail_msg("%s can't be read; run in the root of the sources", PAGE);
-    size_t n = fread(have, 1, want.len + 1, f);
-    fclose(f);
-    if (n != want.len || memcmp(have, want.data, n) != 0)
-        fail_msg("%s is not what the tables say: build/unit/test_dialects write", PAGE);
-    free(have);
-    buf_release(&want);
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        struct buf want = generated(i);
+        char *have = gw_xcalloc(1, want.len + 2);
+        FILE *f = fopen(pages[i].path, "r");
+        if (!f)
+            fail_msg("%s can't be read; run in the root of the sources", pages[i].path);
+        size_t n = fread(have, 1, want.len + 1, f);
+        fclose(f);
+        if (n != want.len || memcmp(have, want.data, n) != 0)
+            fail_msg("%s is not what the tables say: build/unit/test_dialects write",
+                     pages[i].path);
+        free(have);
+        buf_release(&want);
+    }
 }
 
-static int write_page(void)
+static int write_pages(void)
 {
-    struct buf b = generated();
-    FILE *f = fopen(PAGE, "w");
-    bool ok = f && fwrite(b.data, 1, b.len, f) == b.len;
-    ok = f && fclose(f) == 0 && ok;
-    buf_release(&b);
+    bool ok = true;
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        struct buf b = generated(i);
+        FILE *f = fopen(pages[i].path, "w");
+        ok = ok && f && fwrite(b.data, 1, b.len, f) == b.len;
+        ok = f && fclose(f) == 0 && ok;
+        buf_release(&b);
+    }
     return ok ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "write") == 0)
-        return write_page();
+        return write_pages();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds_are_served),    cmocka_unit_test(test_tables_are_whole),
         cmocka_unit_test(test_own_dialect_first),   cmocka_unit_test(test_families),
-        cmocka_unit_test(test_every_pair_of_chats), cmocka_unit_test(test_page_is_current),
+        cmocka_unit_test(test_every_pair_of_chats), cmocka_unit_test(test_pages_are_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
