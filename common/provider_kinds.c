@@ -273,6 +273,11 @@ static const struct provider_kind kinds[] = {
                [PROVIDER_OP_GENERATE_COUNT] = "/models/{model}:countTokens",
                [PROVIDER_OP_BATCH_EMBED] = "/models/{model}:batchEmbedContents",
                [PROVIDER_OP_EMBED_CONTENT] = "/models/{model}:embedContent",
+               /* https://ai.google.dev/api/caching */
+               [PROVIDER_OP_CACHE_CREATE] = "/cachedContents",
+               [PROVIDER_OP_CACHE] = "/cachedContents/{object}",
+               [PROVIDER_OP_CACHE_UPDATE] = "/cachedContents/{object}",
+               [PROVIDER_OP_CACHE_DELETE] = "/cachedContents/{object}",
                [PROVIDER_OP_MODELS] = "/models"}},
     /* https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference,
      * .../partner-models/claude/use-claude; platform.claude.com/docs/en/build-with-claude/

@@ -17,6 +17,7 @@ enum dialect_id {
     DIALECT_GEMINI,
     DIALECT_BEDROCK, /* Converse */
     DIALECT_COHERE,
+    DIALECT_GEMINI_CACHE, /* Gemini's cached contents */
     DIALECT_OPENAI_RELAY, /* what is only relayed: moderations, audio, images */
     DIALECT_N_IDS,
 };
@@ -114,6 +115,10 @@ enum provider_op {
     PROVIDER_OP_RESPONSE_DELETE,
     PROVIDER_OP_RESPONSE_CANCEL,
     PROVIDER_OP_RESPONSE_ITEMS,
+    PROVIDER_OP_CACHE_CREATE, /* Gemini's cached contents */
+    PROVIDER_OP_CACHE,
+    PROVIDER_OP_CACHE_UPDATE,
+    PROVIDER_OP_CACHE_DELETE,
     PROVIDER_N_OPS,
 };
 

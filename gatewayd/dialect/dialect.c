@@ -32,6 +32,10 @@ const char *dialect_op_name(enum dialect_op op)
         [DIALECT_RESPONSE_DELETE] = "responses.delete",
         [DIALECT_RESPONSE_CANCEL] = "responses.cancel",
         [DIALECT_RESPONSE_ITEMS] = "responses.input_items",
+        [DIALECT_CACHE_CREATE] = "cachedContents.create",
+        [DIALECT_CACHE] = "cachedContents.get",
+        [DIALECT_CACHE_UPDATE] = "cachedContents.patch",
+        [DIALECT_CACHE_DELETE] = "cachedContents.delete",
     };
     return (size_t)op < ARRAY_LEN(names) ? names[op] : "unknown";
 }

@@ -46,6 +46,10 @@ enum dialect_op {
     DIALECT_RESPONSE_DELETE,
     DIALECT_RESPONSE_CANCEL,
     DIALECT_RESPONSE_ITEMS,
+    DIALECT_CACHE_CREATE,
+    DIALECT_CACHE,
+    DIALECT_CACHE_UPDATE,
+    DIALECT_CACHE_DELETE,
     DIALECT_N_OPS,
 };
 const char *dialect_op_name(enum dialect_op op);
@@ -317,7 +321,7 @@ struct dialect {
     int (*write_ping)(struct buf *out);
 };
 
-extern const struct dialect dialect_openai, dialect_openai_relay, dialect_openai_responses,
+extern const struct dialect dialect_gemini_cache, dialect_openai, dialect_openai_relay, dialect_openai_responses,
     dialect_anthropic, dialect_gemini, dialect_bedrock, dialect_cohere;
 
 #endif

@@ -29,6 +29,7 @@ static const struct {
                          .count = &codec_bedrock_count,
                          .embeddings = &codec_bedrock_embed},
     [DIALECT_COHERE] = {.native = &dialect_cohere, .chat = &codec_cohere},
+    [DIALECT_GEMINI_CACHE] = {.native = &dialect_gemini_cache},
     [DIALECT_OPENAI_RELAY] = {.native = &dialect_openai_relay},
 };
 
@@ -82,6 +83,10 @@ static const struct {
     [PROVIDER_OP_RESPONSE_DELETE] = {DIALECT_OPENAI_RELAY, DIALECT_RESPONSE_DELETE, WHOLE},
     [PROVIDER_OP_RESPONSE_CANCEL] = {DIALECT_OPENAI_RELAY, DIALECT_RESPONSE_CANCEL, WHOLE},
     [PROVIDER_OP_RESPONSE_ITEMS] = {DIALECT_OPENAI_RELAY, DIALECT_RESPONSE_ITEMS, WHOLE},
+    [PROVIDER_OP_CACHE_CREATE] = {DIALECT_GEMINI_CACHE, DIALECT_CACHE_CREATE, WHOLE},
+    [PROVIDER_OP_CACHE] = {DIALECT_GEMINI_CACHE, DIALECT_CACHE, WHOLE},
+    [PROVIDER_OP_CACHE_UPDATE] = {DIALECT_GEMINI_CACHE, DIALECT_CACHE_UPDATE, WHOLE},
+    [PROVIDER_OP_CACHE_DELETE] = {DIALECT_GEMINI_CACHE, DIALECT_CACHE_DELETE, WHOLE},
 };
 
 const struct dialect *dialects_native(enum dialect_id id)

@@ -37,6 +37,16 @@ static const struct relay rows[DIALECT_N_OPS] = {
     [DIALECT_RESPONSE_DELETE] = {DELETE, .kind = OBJECT_RESPONSE},
     [DIALECT_RESPONSE_CANCEL] = {CANCEL, .kind = OBJECT_RESPONSE},
     [DIALECT_RESPONSE_ITEMS] = {GET, .kind = OBJECT_RESPONSE},
+    /* ai.google.dev/api/caching */
+    [DIALECT_CACHE_CREATE] = {POST, .body = RELAY_JSON, .role = RELAY_MAKES, .kind = OBJECT_CACHE},
+    [DIALECT_CACHE] = {GET, .kind = OBJECT_CACHE},
+    [DIALECT_CACHE_UPDATE] = {.method = SLICE_LIT("PATCH"),
+                              .body = RELAY_JSON,
+                              .model = RELAY_MODEL_NONE,
+                              .role = RELAY_USES,
+                              .query = true,
+                              .kind = OBJECT_CACHE},
+    [DIALECT_CACHE_DELETE] = {DELETE, .kind = OBJECT_CACHE},
 };
 
 const struct relay *relay_of(enum dialect_op op)

@@ -65,7 +65,8 @@ static int find_key(const struct req *r, struct slice *key, struct auth_refusal 
         if (take_key(key, v, why) < 0)
             return -1;
     }
-    if (r->route->dialect == DIALECT_GEMINI && key_of_query(r, key, why) < 0)
+    bool gemini = r->route->dialect == DIALECT_GEMINI || r->route->dialect == DIALECT_GEMINI_CACHE;
+    if (gemini && key_of_query(r, key, why) < 0)
         return -1;
     if (key->n == 0)
         return refuse(why, 401, "missing_api_key",

@@ -44,7 +44,8 @@ static __int128 input_bound(const struct dialect_request *a)
 
 static __int128 output_bound(const struct dialect_request *a)
 {
-    if (a->op == DIALECT_EMBEDDINGS || a->op == DIALECT_EMBED_CONTENT || a->op == DIALECT_RERANK)
+    if (a->op == DIALECT_CACHE_CREATE || a->op == DIALECT_EMBEDDINGS ||
+        a->op == DIALECT_EMBED_CONTENT || a->op == DIALECT_RERANK)
         return 0;
     int64_t each = a->max_output_tokens >= 0 ? a->max_output_tokens : OUTPUT_DEFAULT;
     int64_t choices = GW_MAX(GW_MAX(a->n, a->best_of), (int64_t)1);
@@ -85,7 +86,7 @@ void bound_reserve(const struct dialect_request *a, int64_t usage[LEDGER_USAGE_M
     memset(usage, 0, LEDGER_USAGE_MAX * sizeof usage[0]);
     const struct relay *relay = relay_of(a->op);
     if (a->op == DIALECT_COUNT_TOKENS || a->op == DIALECT_MODERATIONS ||
-        (relay && relay->role != RELAY_PLAIN))
+        (relay && relay->role != RELAY_PLAIN && a->op != DIALECT_CACHE_CREATE))
         return; /* no provider bills it; what a batch costs is known when it is through */
     usage[LEDGER_UNITS] = at_most(units_bound(a));
     usage[LEDGER_INPUT] = at_most(input_bound(a));

@@ -52,9 +52,24 @@ static const struct conf_model *to_its_credential(struct req *r, const struct ob
     return NULL;
 }
 
+/* Gemini's ids are names with their collection in front. */
+static struct slice id_of_path(struct req *r)
+{
+    static const char collection[] = "cachedContents/";
+    size_t n = sizeof collection - 1 + r->path_object.n;
+    if (r->relay->kind != OBJECT_CACHE)
+        return r->path_object;
+    char *mem = arena_alloc(&r->arena, n);
+    if (!mem)
+        return slice_of(NULL, 0);
+    memcpy(mem, collection, sizeof collection - 1);
+    memcpy(mem + sizeof collection - 1, r->path_object.p, r->path_object.n);
+    return slice_of(mem, n);
+}
+
 static const struct conf_model *model_of_object(struct req *r)
 {
-    r->object = look_up(r, r->relay->kind, r->path_object, NULL);
+    r->object = look_up(r, r->relay->kind, id_of_path(r), NULL);
     if (!r->object)
         return NULL;
     if (r->relay->role == RELAY_DELETES && r->object->state == OBJECT_OPEN) {
@@ -158,6 +173,8 @@ static const struct conf_model *model_of_new(struct req *r)
     r->ask.keeps = true;
     if (r->relay->kind == OBJECT_BATCH)
         return model_of_batch(r);
+    if (r->relay->kind == OBJECT_CACHE)
+        return req_route_find_model(r);
     return r->ask.upload_is_batch ? model_of_batch_file(r) : req_relay_model(r);
 }
 
@@ -257,6 +274,11 @@ static bool is_json(const struct req *r, const struct attempt *a)
 
 static bool take_used(struct req *r, struct attempt *a)
 {
+    if (r->relay->kind == OBJECT_CACHE) {
+        r->object->expires_us = a->answer.expires_s * 1000000;
+        objects_tell(r->w, r->object, OBJECT_ADD, NULL);
+        return true;
+    }
     bool told = r->relay->kind == OBJECT_BATCH || r->ask.op == DIALECT_RESPONSE ||
                 r->ask.op == DIALECT_RESPONSE_CANCEL;
     if (!told || !is_json(r, a))

@@ -88,7 +88,7 @@ static bool matches(const struct route *r, struct slice path, struct slice *mode
 {
     static const struct slice v1 = SLICE_LIT("/v1"), v1beta = SLICE_LIT("/v1beta");
     struct slice want = r->path;
-    bool beta = r->dialect == DIALECT_GEMINI;
+    bool beta = r->dialect == DIALECT_GEMINI || r->dialect == DIALECT_GEMINI_CACHE;
     struct slice version = beta ? v1beta : v1;
     if (beta && begins_with(path, v1)) {
         strip_prefix(&path, v1);
@@ -126,7 +126,9 @@ static bool is_spoken(const struct route *r, enum dialect_id alias, bool deploym
     if (alias == DIALECT_NONE)
         return true;
     bool openai = r->dialect == DIALECT_OPENAI_RESPONSES || r->dialect == DIALECT_OPENAI_RELAY;
-    bool same = r->dialect == alias || (alias == DIALECT_OPENAI && openai);
+    bool same = r->dialect == alias ||
+                (alias == DIALECT_GEMINI && r->dialect == DIALECT_GEMINI_CACHE) ||
+                (alias == DIALECT_OPENAI && openai);
     return same && r->auth != ROUTE_AUTH_PUBLIC;
 }
 
@@ -163,7 +165,8 @@ enum route_result route_find(enum http_method_id method, struct slice path,
 
 void route_methods(struct slice path, char out[ROUTE_METHODS_BYTES])
 {
-    static const enum http_method_id methods[] = {HTTP_M_GET, HTTP_M_POST, HTTP_M_DELETE};
+    static const enum http_method_id methods[] = {HTTP_M_GET, HTTP_M_POST, HTTP_M_PATCH,
+                                                  HTTP_M_DELETE};
     const struct route *r;
     struct slice model;
     size_t n = 0;

@@ -106,6 +106,14 @@ enum route_stream {
       DIALECT_OPENAI_RELAY, DIALECT_RESPONSE_CANCEL, ROUTE_WHOLE)                                  \
     X(RESPONSE_ITEMS, GET, "/v1/responses/", "/input_items", ROUTE_AUTH_KEY, ROUTE_METERED,        \
       DIALECT_OPENAI_RELAY, DIALECT_RESPONSE_ITEMS, ROUTE_WHOLE)                                   \
+    X(CACHE_CREATE, POST, "/v1beta/cachedContents", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,           \
+      DIALECT_GEMINI_CACHE, DIALECT_CACHE_CREATE, ROUTE_WHOLE)                                     \
+    X(CACHE, GET, "/v1beta/cachedContents/", "", ROUTE_AUTH_KEY, ROUTE_METERED,                    \
+      DIALECT_GEMINI_CACHE, DIALECT_CACHE, ROUTE_WHOLE)                                            \
+    X(CACHE_UPDATE, PATCH, "/v1beta/cachedContents/", "", ROUTE_AUTH_KEY, ROUTE_METERED,           \
+      DIALECT_GEMINI_CACHE, DIALECT_CACHE_UPDATE, ROUTE_WHOLE)                                     \
+    X(CACHE_DELETE, DELETE, "/v1beta/cachedContents/", "", ROUTE_AUTH_KEY, ROUTE_METERED,          \
+      DIALECT_GEMINI_CACHE, DIALECT_CACHE_DELETE, ROUTE_WHOLE)                                     \
     X(MODELS, GET, "/v1/models", NULL, ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,            \
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(MODEL, GET, "/v1/models/", "", ROUTE_AUTH_KEY, ROUTE_UNMETERED, DIALECT_OPENAI,              \

@@ -501,3 +501,48 @@ def test_a_batch_is_not_made_twice_when_its_answer_is_lost(gateway, keys, mock):
     mock.script("reset=start", count=1)
     assert create_batch(gateway, keys["solo"], kept).status == 502
     assert len([entry for entry in mock.bill() if entry["path"] == BATCHES]) == 1
+
+
+# ---- cached contents ----
+
+CACHES = "/v1beta/cachedContents"
+SAYS = [{"role": "user", "parts": [{"text": "hello"}]}]
+
+
+@pytest.fixture
+def google(make_gateway, mock):
+    return make_gateway({**two_credentials(), "provider:mock": {
+        "kind": "gemini", "base_url": mock.base_url.replace("/v1", "/v1beta")}}, environment=SECRETS)
+
+
+def test_cached_content_is_used_where_it_is_kept(google, mock):
+    key, other = (google.create_key(name)[1] for name in ("mine", "other"))
+    generate = f"/v1beta/models/{MODEL}:generateContent"
+    for _ in until_both(mock):
+        made_one = of(google, key, "POST", CACHES, {"model": f"models/{MODEL}", "contents": SAYS, "ttl": "600s"})
+        assert made_one.status == 200, made_one.body
+        assert made_one.json()["model"] == "models/mock-chat"
+        name, where = made_one.json()["name"], credential_of(mock)
+        assert of(google, key, "POST", generate, {"contents": SAYS, "cachedContent": name}).status == 200
+        assert credential_of(mock) == where
+        assert of(google, key, "GET", f"/v1beta/{name}").json() == made_one.json()
+        patched = of(google, key, "PATCH", f"/v1beta/{name}?updateMask=ttl", {"ttl": "60s"})
+        assert patched.json()["expireTime"].startswith("2098")
+        assert mock.last_request().target.endswith("?updateMask=ttl")
+        before = len(mock.bill())
+        for method, body in (("GET", b""), ("PATCH", {"ttl": "1s"}), ("DELETE", b"")):
+            said = error(of(google, other, method, f"/v1beta/{name}", body), 404)
+            assert said["status"] == "NOT_FOUND"
+        assert error(of(google, other, "POST", generate, {"contents": SAYS, "cachedContent": name}), 404)
+        assert len(mock.bill()) == before
+        assert of(google, key, "DELETE", f"/v1beta/{name}").status == 200
+        assert of(google, key, "GET", f"/v1beta/{name}").status == 404
+    assert of(google, key, "PUT", f"{CACHES}/x").status == 405
+
+
+@pytest.mark.parametrize("body, status", [
+    ({"contents": SAYS}, 400), ({"model": "models/none", "contents": SAYS}, 404), ({"model": 7}, 400), ([], 400)])
+def test_cached_content_needs_a_model_that_there_is(google, mock, body, status):
+    key = google.create_key("mine")[1]
+    assert of(google, key, "POST", CACHES, body).status == status
+    assert mock.bill() == []

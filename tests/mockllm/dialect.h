@@ -72,8 +72,8 @@ struct dialect {
     enum body_type (*body_type)(const struct route *r);
 };
 
-extern const struct dialect dialect_openai, dialect_openai_objects, dialect_anthropic,
-    dialect_gemini, dialect_bedrock, dialect_cohere;
+extern const struct dialect dialect_gemini_cache, dialect_openai, dialect_openai_objects,
+    dialect_anthropic, dialect_gemini, dialect_bedrock, dialect_cohere;
 
 /* Ends the piece that reply.text has been given since the last one. */
 void reply_end_piece(struct reply *r, enum piece_kind kind, uint32_t tokens);

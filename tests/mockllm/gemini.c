@@ -71,7 +71,8 @@ static bool read_method(struct call *call, struct error *err)
         if (!slice_is(method, methods[i].name))
             continue;
         call->stream = methods[i].stream;
-        if (!gemini_check(methods[i].message, call->req->body, err))
+        if (!gemini_check(methods[i].message, call->req->body, err) ||
+            !gemini_cache_is_there(call, err))
             return false;
         struct slice config = gemini_get(call->req->body, "generationConfig");
         int64_t n;
@@ -800,6 +801,16 @@ static const struct route routes[] = {
     {"POST", "/v1beta/models/*", read_method, write_method},
     {"GET", "/v1beta/models", read_nothing, write_models},
     {"GET", "/v1beta/models/*", read_nothing, write_model},
+};
+
+const struct dialect dialect_gemini_cache = {
+    .name = "gemini",
+    .any_body = true,
+    .routes = gemini_cache_routes,
+    .nroutes = ARRAY_LEN(gemini_cache_routes),
+    .credential = credential,
+    .write_error = write_error,
+    .refuse_key = refuse_key,
 };
 
 const struct dialect dialect_gemini = {

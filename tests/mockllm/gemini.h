@@ -17,6 +17,11 @@ struct slice gemini_get(struct slice object, const char *camel);
 /* False: an INVALID_ARGUMENT. */
 bool gemini_refuse(struct error *err, const char *fmt, ...) CHECKED_FMT(2);
 
+/* Whether the cached content that a request names is the credential's. */
+bool gemini_cache_is_there(const struct call *call, struct error *err);
+enum { GEMINI_CACHE_ROUTES = 4 };
+extern const struct route gemini_cache_routes[GEMINI_CACHE_ROUTES];
+
 /* A call's id tells whether it came with a signature, and which. */
 #define GEMINI_SIGNED_ID "mock-signed-call-"
 

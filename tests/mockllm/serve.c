@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dialect *const dialects[] = {&dialect_openai,    &dialect_openai_objects,
-                                                 &dialect_anthropic, &dialect_gemini,
-                                                 &dialect_bedrock,   &dialect_cohere};
+static const struct dialect *const dialects[] = {
+    &dialect_openai, &dialect_openai_objects, &dialect_gemini_cache, &dialect_anthropic,
+    &dialect_gemini, &dialect_bedrock,        &dialect_cohere};
 
 /* ---- answers that are kept ---- */
 
