@@ -220,10 +220,11 @@ static const struct provider_kind kinds[] = {
     OPENAI("fireworks", "Fireworks AI", "https://api.fireworks.ai/inference/v1", BEARER,
            .quirks = PROVIDER_QUIRK_TOP_K, ALL),
     /* https://docs.perplexity.ai/api-reference/chat-completions-post: no version in the path, usage
-     * in the chunks unasked. */
+     * in the chunks unasked. "User and assistant roles should be alternating"
+     * (github.com/perplexityai/api-discussion/issues/265). */
     OPENAI("perplexity", "Perplexity", "https://api.perplexity.ai", BEARER,
            .quirks = PROVIDER_QUIRK_NO_STREAM_OPTIONS | PROVIDER_QUIRK_USAGE_UNASKED |
-                     PROVIDER_QUIRK_TOP_K,
+                     PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_ALTERNATES,
            CHAT(0, 0, 0)),
     /* https://inference-docs.cerebras.ai/resources/openai */
     OPENAI("cerebras", "Cerebras", "https://api.cerebras.ai/v1", BEARER,

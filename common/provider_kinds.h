@@ -46,6 +46,7 @@ enum {
     PROVIDER_QUIRK_CACHE_CONTROL = 1u << 11,  /* takes cache_control in content parts and tools */
     PROVIDER_QUIRK_RANDOM_SEED = 1u << 12,    /* has seed under the name random_seed */
     PROVIDER_QUIRK_CALL_IDS_OF_9 = 1u << 13,  /* ids of tool calls: nine letters and digits */
+    PROVIDER_QUIRK_ALTERNATES = 1u << 14,     /* no two messages of user or assistant in a row */
     /* Of Gemini's countTokens: takes what it counts without generateContentRequest around it. */
     PROVIDER_QUIRK_COUNTS_FLAT = 1u << 14,
 };

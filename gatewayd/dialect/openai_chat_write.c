@@ -386,11 +386,41 @@ static void write_message(struct out *o, const struct ir_message *m)
     jw_object_end(&o->w);
 }
 
+/* Behind the messages that become one with m; the one behind m itself where none do. */
+static const struct ir_message *end_of_run(const struct out *o, const struct ir_message *m)
+{
+    const struct ir_message *end = m->next;
+    if (!has_quirk(o, PROVIDER_QUIRK_ALTERNATES) || (m->role != IR_USER && m->role != IR_ASSISTANT))
+        return end;
+    while (end && end->role == m->role && !has_kind(end->parts, IR_PART_TOOL_CALL))
+        end = end->next;
+    return has_kind(m->parts, IR_PART_TOOL_CALL) ? m->next : end;
+}
+
+static void write_run(struct out *o, const struct ir_message *m, const struct ir_message *end)
+{
+    write_media_of_results(o, m);
+    begin_message(o, m->role == IR_USER ? "user" : "assistant", m->name);
+    jw_member_array(&o->w, "content");
+    for (; m != end; m = m->next)
+        for (const struct ir_part *p = m->parts; p; p = p->next)
+            if (m->role == IR_USER ? is_content(p) : is_text(p))
+                write_part(o, p);
+    jw_array_end(&o->w);
+    jw_object_end(&o->w);
+}
+
 static void write_messages(struct out *o)
 {
+    const struct ir_message *end;
     jw_member_array(&o->w, "messages");
-    for (const struct ir_message *m = o->r->messages; m; m = m->next)
-        write_message(o, m);
+    for (const struct ir_message *m = o->r->messages; m; m = end) {
+        end = end_of_run(o, m);
+        if (end == m->next)
+            write_message(o, m);
+        else
+            write_run(o, m, end);
+    }
     write_media_of_results(o, NULL);
     jw_array_end(&o->w);
 }

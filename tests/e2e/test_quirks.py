@@ -292,6 +292,21 @@ def test_short_ids_are_told_apart_and_kept(gateway, internet):
     assert [message["tool_call_id"] for message in messages[3:]] == sent[::-1]
 
 
+def test_neighbours_of_one_role(gateway, internet):
+    """Become one message where the provider wants roles to alternate, and stay two elsewhere."""
+    said = [("user", "a"), ("user", "b"), ("model", "c"), ("model", "d"), ("user", "e")]
+    body = {"contents": [{"role": role, "parts": [{"text": text}]} for role, text in said]}
+    sent = {}
+    for name in ("perplexity", "groq"):
+        path = f"/v1beta/models/{model_name(name, 'm')}:generateContent"
+        assert gateway.call("POST", path, body).status == 200
+        sent[name] = internet.last.json()["messages"]
+    parts = lambda *texts: [{"type": "text", "text": text} for text in texts]
+    assert sent["perplexity"] == [{"role": "user", "content": parts("a", "b")},
+                                  {"role": "assistant", "content": parts("c", "d")}, {"role": "user", "content": "e"}]
+    assert [message["role"] for message in sent["groq"]] == ["user", "user", "assistant", "assistant", "user"]
+
+
 # ---- the provider's own dialect: nothing but usage ----
 
 @pytest.mark.parametrize("name", CHATS)
