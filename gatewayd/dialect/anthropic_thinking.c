@@ -10,6 +10,7 @@
  * models later than Opus 4.6).
  */
 #include "gatewayd/dialect/anthropic.h"
+#include "gatewayd/dialect/claude.h"
 
 #include <stdlib.h>
 
@@ -21,72 +22,27 @@ enum {
 
 /* ---- generations ---- */
 
-struct generation {
-    bool claude;      /* else somebody else's model behind this API: taken to think by budgets */
-    unsigned version; /* 10 * major + minor; 0: the name has none */
-};
-
-static bool is_digit(char c)
+static bool thinks(struct claude g)
 {
-    return c >= '0' && c <= '9';
+    return !g.is_claude || g.version == 0 || g.version >= 37;
 }
 
-/* A number of one or two digits that ends there; 100: none. Dates are longer. */
-static unsigned short_number(struct slice s, size_t at, size_t *end)
+static bool takes_budget(struct claude g)
 {
-    size_t i = at;
-    while (i < s.n && is_digit(s.p[i]))
-        i++;
-    *end = i;
-    if (i == at || i - at > 2)
-        return 100;
-    return (unsigned)(i - at == 1 ? s.p[at] - '0' : 10 * (s.p[at] - '0') + s.p[at + 1] - '0');
+    return !g.is_claude || (g.version >= 37 && g.version <= 46);
 }
 
-/* claude-3-7-sonnet-20250219, claude-sonnet-4-20250514, us.anthropic.claude-opus-4-6-v1:0, … */
-static struct generation generation_of(struct slice model)
+static bool takes_adaptive(struct claude g)
 {
-    struct generation g = {0};
-    const char *claude = memmem(model.p, model.n, "claude", 6);
-    if (!claude)
-        return g;
-    g.claude = true;
-    for (size_t i = (size_t)(claude - model.p) + 6; i < model.n; i++) {
-        size_t end;
-        bool begins = model.p[i - 1] == '-' && is_digit(model.p[i]);
-        unsigned major = begins ? short_number(model, i, &end) : 100;
-        if (major > 99)
-            continue;
-        unsigned minor = 100;
-        if (end + 1 < model.n && (model.p[end] == '-' || model.p[end] == '.'))
-            minor = short_number(model, end + 1, &end);
-        g.version = 10 * major + (minor < 10 ? minor : 0);
-        return g;
-    }
-    return g;
+    return g.is_claude && (g.version == 0 || g.version >= 46);
 }
 
-static bool thinks(struct generation g)
+static bool takes_sampling(struct claude g)
 {
-    return !g.claude || g.version == 0 || g.version >= 37;
+    return !g.is_claude || (g.version != 0 && g.version <= 46);
 }
 
-static bool takes_budget(struct generation g)
-{
-    return !g.claude || (g.version >= 37 && g.version <= 46);
-}
-
-static bool takes_adaptive(struct generation g)
-{
-    return g.claude && (g.version == 0 || g.version >= 46);
-}
-
-static bool takes_sampling(struct generation g)
-{
-    return !g.claude || (g.version != 0 && g.version <= 46);
-}
-
-static bool takes_effort(struct generation g, struct slice model)
+static bool takes_effort(struct claude g, struct slice model)
 {
     return takes_adaptive(g) || (g.version == 45 && memmem(model.p, model.n, "opus", 4));
 }
@@ -110,7 +66,7 @@ enum ir_effort anthropic_effort(const struct json_doc *d, uint32_t v)
     return IR_EFFORT_UNSET;
 }
 
-static const char *effort_word(enum ir_effort e, struct generation g, struct slice model)
+static const char *effort_word(enum ir_effort e, struct claude g, struct slice model)
 {
     if (!takes_effort(g, model))
         return NULL;
@@ -179,7 +135,7 @@ static bool lost_thinking(const struct ir_request *r)
 
 /* ---- the plan ---- */
 
-static void plan_budget(const struct ir_request *r, struct generation g, struct anthropic_plan *out)
+static void plan_budget(const struct ir_request *r, struct claude g, struct anthropic_plan *out)
 {
     int64_t budget = r->thinking_budget > 0 ? GW_MAX(r->thinking_budget, BUDGET_MIN) : 0;
     if (forces_tool(r) || lost_thinking(r))
@@ -195,8 +151,8 @@ static void plan_budget(const struct ir_request *r, struct generation g, struct 
     out->budget = budget;
 }
 
-static void plan_thinking(const struct ir_request *r, const struct codec_target *t,
-                          struct generation g, struct anthropic_plan *out)
+static void plan_thinking(const struct ir_request *r, const struct codec_target *t, struct claude g,
+                          struct anthropic_plan *out)
 {
     bool off = r->thinking_budget == 0 || r->effort == IR_EFFORT_NONE;
     bool wants = !off && (r->thinking_budget != -1 || r->effort != IR_EFFORT_UNSET);
@@ -236,8 +192,8 @@ static double number_of(struct slice s)
     return strtod(text, NULL);
 }
 
-static void plan_sampling(const struct ir_request *r, const struct codec_target *t,
-                          struct generation g, struct anthropic_plan *out)
+static void plan_sampling(const struct ir_request *r, const struct codec_target *t, struct claude g,
+                          struct anthropic_plan *out)
 {
     double temperature = number_of(r->temperature), top_p = number_of(r->top_p);
     bool thinking =
@@ -246,7 +202,7 @@ static void plan_sampling(const struct ir_request *r, const struct codec_target 
     out->temperature_is_1 = temperature > 1;
     out->temperature = r->temperature.p && free;
     /* Claude 4.1 and later take one of the two; 1 is what each is without being said. */
-    bool both = g.claude && g.version >= 41 && r->temperature.p && free;
+    bool both = g.is_claude && g.version >= 41 && r->temperature.p && free;
     out->top_p = r->top_p.p && takes_sampling(g) && (!thinking || top_p >= 0.95) && !both;
     out->top_k = r->top_k.p && free;
     if (both && temperature == 1 && top_p >= 0 && top_p != 1) {
@@ -264,7 +220,7 @@ static void plan_sampling(const struct ir_request *r, const struct codec_target 
 void anthropic_plan(const struct ir_request *r, const struct codec_target *t,
                     struct anthropic_plan *out)
 {
-    struct generation g = generation_of(t->model);
+    struct claude g = claude_of(t->model);
     memset(out, 0, sizeof *out);
     out->max_tokens = r->max_tokens >= 0          ? r->max_tokens
                       : t->default_max_tokens > 0 ? t->default_max_tokens

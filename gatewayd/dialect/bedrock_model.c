@@ -7,35 +7,9 @@
  * (docs.aws.amazon.com/nova/latest/userguide/complete-request-schema.html).
  */
 #include "gatewayd/dialect/bedrock.h"
+#include "gatewayd/dialect/claude.h"
 
 enum { THINKING_MIN = 1024, ANSWER_ROOM = 4096 };
-
-static bool is_number(struct slice s, int *out)
-{
-    *out = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9')
-            return false;
-        *out = *out * 10 + (s.p[i] - '0');
-    }
-    return s.n > 0 && s.n <= 2; /* longer: a date */
-}
-
-/* "3-7-sonnet-20250219-v1:0", "sonnet-4-5-20250929-v1:0", "opus-5", "v2:1": 0 if there is none. */
-static int claude_version(struct slice name)
-{
-    int major = 0, minor = 0;
-    while (name.p) {
-        struct slice word = slice_split(&name, '-');
-        if (!is_number(word, &major))
-            continue;
-        word = slice_split(&name, '-');
-        if (!is_number(word, &minor))
-            minor = 0;
-        return 100 * major + minor;
-    }
-    return 0;
-}
 
 /* What stands behind `mark`; {NULL} if it doesn't stand in name. */
 static struct slice behind(struct slice name, struct slice mark)
@@ -47,9 +21,11 @@ static struct slice behind(struct slice name, struct slice mark)
     return slice_of(at, (size_t)(name.p + name.n - at));
 }
 
-static struct bedrock_model claude(struct slice rest)
+static struct bedrock_model claude(struct slice name, struct slice rest)
 {
-    struct bedrock_model m = {.family = BEDROCK_CLAUDE, .version = claude_version(rest)};
+    unsigned version = claude_of(name).version;
+    struct bedrock_model m = {.family = BEDROCK_CLAUDE,
+                              .version = (int)(100 * (version / 10) + version % 10)};
     bool old =
         slice_starts_with(rest, SLICE_LIT("v")) || slice_starts_with(rest, SLICE_LIT("instant"));
     m.samples = old || (m.version > 0 && m.version <= 406);
@@ -74,7 +50,7 @@ struct bedrock_model bedrock_model(struct slice name)
 {
     struct slice rest = behind(name, SLICE_LIT("anthropic.claude-"));
     if (rest.p)
-        return claude(rest);
+        return claude(name, rest);
     if (behind(name, SLICE_LIT("amazon.nova-")).p)
         return (struct bedrock_model){.family = BEDROCK_NOVA, .samples = true};
     if (names_its_maker(name))

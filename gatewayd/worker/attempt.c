@@ -11,6 +11,7 @@
 
 #include "common/check.h"
 #include "common/log.h"
+#include "gatewayd/dialect/claude.h"
 #include "gatewayd/dialect/provenance.h"
 #include "gatewayd/dialect/relay.h"
 #include "gatewayd/worker/attempt_read.h"
@@ -25,8 +26,9 @@ enum {
     ATTEMPT_MAGIC = 0x41545421,
     /* After the answer is through: for the end of the body that makes the connection reusable. */
     TAIL_US = 1000000,
-    /* Where a dialect wants a maximum and the caller gives none: what Anthropic's models since
-     * Claude 3.5 all take. `default.max_tokens` of a model sets another. */
+    /* Where a dialect wants a maximum, the caller gives none and the model's own isn't known: what
+     * Anthropic's models since Claude 3.5 all take. `default.max_tokens` of a model sets another.
+     */
     DEFAULT_MAX_TOKENS = 8192,
 };
 
@@ -447,13 +449,14 @@ static struct translation *translate_request(struct attempt *a, bool want_usage,
     struct req *r = a->req;
     const struct conf_target *t = a->cand->target;
     enum dialect_op op = r->route->op;
+    int64_t known = claude_max_output(t->upstream_model);
     struct codec_target target = {
         .model = t->upstream_model,
         .quirks = t->provider->quirks,
         .refused = provider_refused_members(t->provider->kind, t->upstream_model),
         .envelope = dialects_envelope(a->cand->op),
         .want_usage = want_usage,
-        .default_max_tokens = DEFAULT_MAX_TOKENS,
+        .default_max_tokens = known ? known : DEFAULT_MAX_TOKENS,
     };
     struct codec_caller as = {
         .model = answer_model(r),
