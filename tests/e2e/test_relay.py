@@ -571,3 +571,17 @@ def test_methods_of_relayed_paths(gateway, method):
     answer = gateway.call(method, "/v1/images/generations")
     assert answer.status == 405
     assert answer.header("allow") == "POST"
+
+
+@pytest.mark.parametrize("version, prefix, query", [
+    ("2025-04-01-preview", "/openai/deployments/{}", "?api-version=2025-04-01-preview"), ("v1", "/openai/v1", "")])
+def test_azure(make_gateway, mock, version, prefix, query):
+    gateway = make_gateway({**MODELS, "provider:mock": {
+        "kind": "azure", "base_url": f"http://127.0.0.1:{mock.port}", "api_version": version}})
+    assert say(gateway).body == sound()
+    assert mock.last_request().target == prefix.format("mock-tts") + "/audio/speech" + query
+    assert mock.last_request().header("api-key")
+    assert post_form(gateway, "/v1/audio/transcriptions", transcription()).status == 200
+    assert mock.last_request().target == prefix.format("mock-transcribe") + "/audio/transcriptions" + query
+    assert paint(gateway).status == 200
+    assert post(gateway, "/v1/moderations", {"model": MODEL, "input": "a"}).error["code"] == "unsupported_operation"

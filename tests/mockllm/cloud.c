@@ -353,11 +353,19 @@ static bool is_json(struct slice text)
     return json_finish(&j);
 }
 
+/* Forms are the operation's to read. */
+static bool is_form(const struct request *req)
+{
+    static const char want[] = "multipart/form-data";
+    struct slice type = http_header(req, "content-type");
+    return type.len >= sizeof want - 1 && memcmp(type.p, want, sizeof want - 1) == 0;
+}
+
 bool cloud_view(const struct request *req, struct cloud_view *out, struct error *err)
 {
     size_t i = find_cloud(req->path);
     *out = (struct cloud_view){.req = *req, .refuses = &dialect_openai};
-    if (req->body.len > 0 && !is_json(req->body))
+    if (req->body.len > 0 && !is_form(req) && !is_json(req->body))
         return refuse(err, 400, NULL, "The request body is not valid JSON.");
     if (out->req.nheaders == HTTP_MAX_HEADERS)
         return refuse(err, 400, NULL, "Too many header fields.");
