@@ -67,7 +67,7 @@ enum ledger_flags {
     LEDGER_F_CLIENT_RETRY = 1 << 7, /* the client says that it repeats a request */
     LEDGER_F_MALFORMED = 1 << 8,    /* made from a malformed slot: what couldn't be read is 0 */
     LEDGER_F_BATCH = 1 << 9,        /* a whole batch, at the provider's prices for one */
-    LEDGER_F_BACKGROUND = 1 << 10,  /* an answer that was made after its request had been answered */
+    LEDGER_F_BACKGROUND = 1 << 10, /* an answer that was made after its request had been answered */
 };
 
 /* Strings of a record, in this order behind the fixed part. */

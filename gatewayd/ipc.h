@@ -118,8 +118,8 @@ enum ipc_fd_kind {
     IPC_FD_LEDGER_WAKE, /* eventfd: a worker writes when it settled, the keeper reads */
     IPC_FD_OBJECTS,
     IPC_FD_OBJECTS_WAKE, /* eventfd: a worker writes when it recorded an object */
-    IPC_FD_LISTEN,      /* data listeners to workers, admin and metrics ones to the keeper */
-    IPC_FD_INSTANCE,    /* runtime_dir's lock: kept open, so that it is busy while a child lives */
+    IPC_FD_LISTEN,       /* data listeners to workers, admin and metrics ones to the keeper */
+    IPC_FD_INSTANCE,     /* runtime_dir's lock: kept open, so that it is busy while a child lives */
     IPC_FD_KIND_COUNT
 };
 

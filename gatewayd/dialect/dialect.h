@@ -321,7 +321,7 @@ struct dialect {
     int (*write_ping)(struct buf *out);
 };
 
-extern const struct dialect dialect_gemini_cache, dialect_openai, dialect_openai_relay, dialect_openai_responses,
-    dialect_anthropic, dialect_gemini, dialect_bedrock, dialect_cohere;
+extern const struct dialect dialect_gemini_cache, dialect_openai, dialect_openai_relay,
+    dialect_openai_responses, dialect_anthropic, dialect_gemini, dialect_bedrock, dialect_cohere;
 
 #endif

@@ -6,6 +6,7 @@
 #include "gatewayd/worker/attempt_stream.h"
 #include "gatewayd/worker/bound.h"
 #include "gatewayd/worker/req_answer.h"
+#include "gatewayd/worker/req_objects.h"
 
 static void note_progress(struct attempt *a)
 {
@@ -17,6 +18,7 @@ static void note_progress(struct attempt *a)
 static void send_on(struct attempt *a, struct slice data, bool last)
 {
     struct req *r = a->req;
+    req_objects_content(r, data);
     bool ok = last ? req_answer_stream_end(r, data) : data.n == 0 || req_answer_stream(r, data);
     note_progress(a);
     if (last)

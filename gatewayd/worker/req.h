@@ -120,7 +120,9 @@ struct req {
     struct object_record *object; /* that the request is about, or the input of its batch */
     const struct conf_credential *object_credential; /* that what is uploaded names; NULL: none */
     struct objects_list *list;                       /* it lists objects: req_objects.c */
-    struct slice upstream_query; /* in place of the caller's query; {NULL}: that one */
+    int64_t content_usage[LEDGER_USAGE_MAX]; /* said in the lines of a batch's output so far */
+    uint32_t content_lines;                  /* that said any */
+    struct slice upstream_query;             /* in place of the caller's query; {NULL}: that one */
     const struct conf_model *model;
     bool direct; /* without a [model:...]: `provider/model`, or a provider without a model */
     struct candidate *candidates;

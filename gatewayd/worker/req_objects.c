@@ -272,8 +272,67 @@ static bool is_json(const struct req *r, const struct attempt *a)
     return !a->opaque && json_parse(&r->w->doc, a->whole.p, a->whole.n) == 0;
 }
 
+/* ---- the output of a batch ---- */
+
+static bool is_output(const struct req *r)
+{
+    return r->object && r->ask.op == DIALECT_FILE_CONTENT &&
+           object_name(r->object, OBJECT_PARENT).n > 0;
+}
+
+/* {"response":{"body":{"usage":…}}}; r->edited holds the line. */
+static void take_line(struct req *r)
+{
+    struct json_doc *d = &r->w->doc;
+    struct dialect_usage u = {.total_tokens = -1};
+    int64_t usage[LEDGER_USAGE_MAX];
+    if (r->edited.len > 0 && json_parse(d, r->edited.data, r->edited.len) == 0) {
+        uint32_t response = json_get_lit(d, JSON_ROOT, "response");
+        openai_read_usage(d, json_get_lit(d, json_get_lit(d, response, "body"), "usage"), &u);
+    }
+    r->edited.len = 0;
+    if (!(u.flags & USAGE_PRESENT))
+        return;
+    bound_from_usage(&u, usage);
+    r->content_lines++;
+    for (unsigned i = 0; i < LEDGER_USAGE_MAX; i++)
+        r->content_usage[i] += usage[i];
+}
+
+void req_objects_content(struct req *r, struct slice data)
+{
+    if (!is_output(r))
+        return;
+    while (data.n) {
+        const char *end = memchr(data.p, '\n', data.n);
+        size_t n = end ? (size_t)(end - data.p) : data.n;
+        (void)!buf_append(&r->edited, data.p, n); /* one without end is none that says anything */
+        if (!end)
+            break;
+        take_line(r);
+        data = slice_of(end + 1, data.n - n - 1);
+    }
+    worker_account(r->w, &r->edited_held, r->edited.cap);
+}
+
+/* All of it has come: for a batch whose object doesn't say what it has used. */
+static void settle_by_output(struct req *r)
+{
+    struct object_record batch;
+    take_line(r);
+    if (r->content_lines > 0 &&
+        objects_lookup(r, OBJECT_BATCH, object_name(r->object, OBJECT_PARENT), &batch) ==
+            STORE_OK &&
+        batch.state == OBJECT_OPEN)
+        objects_tell(r->w, &batch, OBJECT_SETTLE, r->content_usage);
+}
+
 static bool take_used(struct req *r, struct attempt *a)
 {
+    if (is_output(r)) {
+        settle_by_output(r);
+        return true;
+    }
     if (r->relay->kind == OBJECT_CACHE) {
         r->object->expires_us = a->answer.expires_s * 1000000;
         objects_tell(r->w, r->object, OBJECT_ADD, NULL);

@@ -21,4 +21,7 @@ GW_MUSTUSE bool req_objects_prepare(struct req *r);
  * goes on (the next page of a list) or has been failed. */
 GW_MUSTUSE bool req_objects_answered(struct req *r, struct attempt *a);
 
+/* Bytes of a file on their way to the client: the output of a batch says what it has used. */
+void req_objects_content(struct req *r, struct slice data);
+
 #endif

@@ -448,6 +448,20 @@ def test_a_batch_is_charged_once_to_the_key_that_made_it(gateway, keys):
     assert sorted(record["upstream_request_id"] for record in bills(gateway, "batch")) == sorted([batch, new])
 
 
+def test_a_batch_without_figures_is_charged_by_its_output(gateway, keys):
+    """As batches were before their object had `usage`."""
+    batch = new_batch(gateway, keys["solo"], 3, "usage=absent,prompt=10,completion=5")
+    now = wait_batch(gateway, keys["solo"], batch)
+    assert "usage" not in now
+    for _ in range(2):
+        assert of(gateway, keys["solo"], "GET", f"{FILES}/{now['error_file_id']}/content").status == 200
+    assert bills(gateway, "batch") == []
+    for _ in range(2):
+        assert of(gateway, keys["solo"], "GET", f"{FILES}/{now['output_file_id']}/content").status == 200
+    [bill] = wait_until(lambda: bills(gateway, "batch"), "the bill")
+    assert (bill["input_tokens"], bill["output_tokens"], bill["upstream_request_id"]) == (30, 15, batch)
+
+
 @pytest.mark.no_reconcile("processes are killed")
 @pytest.mark.parametrize("how", [kill_keeper, kill_workers])
 def test_a_bill_survives_and_stays_one(gateway, keys, how):
