@@ -8,9 +8,9 @@ from waiting import Timeout, wait_until
 
 
 def settled_records(gateway):
-    """Of the requests: the bill of a batch is none."""
+    """Of the requests: what is billed when it is through is none."""
     return [record for record in gateway.ledger()
-            if record["state"] != "void" and "batch" not in record.get("flags", [])]
+            if record["state"] != "void" and not {"batch", "background"} & set(record.get("flags", []))]
 
 
 def tokens(record):

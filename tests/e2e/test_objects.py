@@ -259,7 +259,6 @@ def bills(gateway, kind):
     return [record for record in gateway.ledger() if kind in record.get("flags", [])]
 
 
-@pytest.mark.no_reconcile("the answer is billed later than its request")
 def test_an_answer_made_in_the_background_is_charged_when_it_is_seen(gateway, keys):
     first = ask(gateway, keys["red"], background=True, headers=[("x-mock", "polls=2,prompt=30,completion=70")])
     there = f"{RESPONSES}/{made(first)}"
@@ -552,6 +551,14 @@ def test_cached_content_is_used_where_it_is_kept(google, mock):
         assert of(google, key, "DELETE", f"/v1beta/{name}").status == 200
         assert of(google, key, "GET", f"/v1beta/{name}").status == 404
     assert of(google, key, "PUT", f"{CACHES}/x").status == 405
+
+
+def test_an_empty_object_is_no_body(gateway, keys, mock):
+    """Google's client sends one with DELETE."""
+    kept = upload(gateway, keys["solo"]).json()["id"]
+    assert of(gateway, keys["solo"], "DELETE", f"{FILES}/{kept}", b'{"a":1}').status == 400
+    assert of(gateway, keys["solo"], "DELETE", f"{FILES}/{kept}", b"{}").status == 200
+    assert mock.last_request().body == b""
 
 
 @pytest.mark.parametrize("body, status", [

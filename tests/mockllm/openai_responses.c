@@ -431,8 +431,9 @@ void openai_responses_write(const struct call *call, const struct script *s, str
     choose(&c, call, s);
     struct openai_figures f = openai_figures_of(call, s, c.tokens);
     out->status = 200;
-    out->prompt_tokens = f.prompt;
-    out->completion_tokens = f.completion;
+    /* What goes on in the background is billed when it is through. */
+    out->prompt_tokens = is_background(call) ? 0 : f.prompt;
+    out->completion_tokens = is_background(call) ? 0 : f.completion;
     out->ctype = call->stream ? "text/event-stream; charset=utf-8" : "application/json";
     if (is_stored(call))
         store(call, s, &c);
