@@ -13,7 +13,7 @@ from matrix.stage import PAIRS, PROVIDERS, open_stage
 PLAIN = Scenario("plain")
 # For each client dialect a provider of it, and one of another.
 ROUTES = [(client, provider) for client, provider in PAIRS
-          if provider in ("openai", "anthropic", "gemini", "bedrock")]
+          if provider in ("openai", "anthropic", "gemini", "bedrock", "cohere")]
 TRANSLATED = [(client, provider) for client, provider in ROUTES if client not in PROVIDERS[provider].dialects]
 
 
@@ -136,14 +136,23 @@ WRONG = {
         (["inferenceConfig"], {"stopSequences": "x"}, "inferenceConfig.stopSequences"),
         (["toolConfig"], {"tools": "x"}, "toolConfig.tools"),
     ],
+    "cohere": [
+        (["messages"], "x", "messages"), (["messages"], [], "messages"), (["messages", 0], 1, "messages"),
+        (["messages", 0, "role"], "wizard", "messages[0].role"), (["messages", 0, "content"], 7, "messages[0].content"),
+        (["messages", 0, "content"], [{"type": "hologram"}], "messages[0].content[0].type"),
+        (["messages", 0], {"role": "tool", "tool_call_id": "c1", "content": "x"}, "messages[0]"),
+        (["tools"], {}, "tools"), (["temperature"], "hot", "temperature"), (["max_tokens"], "x", "max_tokens"),
+        (["stop_sequences"], "x", "stop_sequences"), (["stream"], "yes", "stream"), (["model"], 1, "model"),
+    ],
 }
 
 
 def named(client, place, answer):
-    """Anthropic's API words a place as `messages.0.content.0: source.media_type`."""
+    """Anthropic's API words a place as `messages.0.content.0: source.media_type`, Cohere's likewise."""
     told = answer.body.decode()
-    if client != "anthropic" or place in told:
+    if client not in ("anthropic", "cohere") or place in told:
         return place in told
+    told = told.replace("[", ".").replace("]", "")
     *block, last = place.replace("[", ".").replace("]", "").split(".")
     around = ".".join(block[:max((i for i, step in enumerate(block) if step.isdigit()), default=0) + 1])
     return around in told and last in told
