@@ -229,8 +229,14 @@ static struct slice element(struct slice array, size_t at)
 
 static struct slice last_element(struct slice array)
 {
-    size_t n = count_elements(array);
-    return n > 0 ? element(array, n - 1) : (struct slice){NULL, 0};
+    struct json j;
+    struct slice value, last = {NULL, 0};
+    bool started = false;
+    json_init(&j, array);
+    if (array.len > 0 && json_enter(&j, '['))
+        while (json_next_element(&j, &started, &value))
+            last = value;
+    return last;
 }
 
 static bool is_model(const struct call *call, const char *prefix)
@@ -378,12 +384,12 @@ static int64_t cached_prefix(const struct call *call, bool *hour)
     size_t before = 0, prefix = 0;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         struct slice v = call->members[parts[i]];
-        for (size_t at = 0; v.p != NULL && at + sizeof mark <= v.len; at++) {
-            if (memcmp(v.p + at, mark, sizeof mark - 1) != 0)
-                continue;
-            size_t rest = v.len - at;
-            prefix = before + at;
-            *hour = memmem(v.p + at, rest < 64 ? rest : 64, "\"1h\"", 4) != NULL;
+        const char *end = v.p + v.len, *at = v.p;
+        for (; at != NULL && (at = memmem(at, (size_t)(end - at), mark, sizeof mark - 1)) != NULL;
+             at++) {
+            size_t rest = (size_t)(end - at);
+            prefix = before + (size_t)(at - v.p);
+            *hour = memmem(at, rest < 64 ? rest : 64, "\"1h\"", 4) != NULL;
         }
         before += v.len;
     }
