@@ -2,10 +2,10 @@
  * objects_store.c: object records in LMDB.
  *
  * Databases of `state`:
- *   objects        kind(1) owner(16) credential(8) id(16) -> record; the last two are the
- * beginnings of SHA-256 digests, the record has both in full object_expiry  expires_us, big endian
- * (8), key in objects -> nothing object_bills   key in objects of a batch that is SETTLING ->
- * nothing
+ * - objects: kind (1), owner (16), credential (8), id (16) -> record. Owner, credential and id are
+ *   the beginnings of SHA-256 digests; the record has them in full.
+ * - object_expiry: expires_us, big endian (8), key in objects -> nothing.
+ * - object_bills: key in objects of what is SETTLING -> record.
  */
 #include "common/objects_store.h"
 

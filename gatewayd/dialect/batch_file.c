@@ -40,12 +40,12 @@ static int refuse(struct dialect_refusal *why, uint32_t line, const char *code, 
     return -1;
 }
 
-/* How the body of a line is read; false: nothing of it but its model is known. */
 static bool is_responses(const struct json_doc *d, uint32_t url)
 {
     return json_str_eq_lit(d, url, "/v1/responses");
 }
 
+/* How the body of a line is read; false: nothing of it but its model is known. */
 static bool op_of(const struct json_doc *d, uint32_t url, enum dialect_op *op)
 {
     *op = DIALECT_CHAT;

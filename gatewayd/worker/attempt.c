@@ -155,7 +155,6 @@ uint64_t attempt_opaque_tokens(const struct attempt *a)
     return a->cand->op == PROVIDER_OP_SPEECH ? relay_audio_tokens(n) : n;
 }
 
-/* Of a whole answer that was cut all that came counts: text in it can't be told from the rest. */
 /* A provider that has begun a whole answer has generated all of it: what came of a cut one says
  * nothing about what is billed, so that is bounded by what was reserved. */
 static uint64_t output_bytes(const struct attempt *a)

@@ -308,7 +308,7 @@ bool reply_preflight(struct req *r)
         !http_fields_count(f, HTTP_H_ACCESS_CONTROL_REQUEST_METHOD) || !origin_allowed(r, &origin))
         return false;
     headwriter_init(&h, extra, sizeof extra);
-    headwriter_lit(&h, "access-control-allow-methods: GET, POST, DELETE, OPTIONS\r\n"
+    headwriter_lit(&h, "access-control-allow-methods: GET, POST, PATCH, DELETE, OPTIONS\r\n"
                        "access-control-max-age: 7200\r\n");
     if (want.n && want.n <= 1024)
         headwriter_field_lit(&h, "access-control-allow-headers", want);

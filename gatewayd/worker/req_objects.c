@@ -16,6 +16,13 @@
 
 #include <stdio.h>
 
+static bool param_is(struct slice param, const char *name, struct slice *value)
+{
+    struct slice key = slice_split(&param, '=');
+    *value = param;
+    return slice_eq_str(key, name);
+}
+
 /* ---- one object ---- */
 
 /* NULL after req_fail(). */
@@ -67,8 +74,24 @@ static struct slice id_of_path(struct req *r)
     return slice_of(mem, n);
 }
 
+/* The events of an answer that was made in the background (responses/get of OpenAI's reference). */
+static bool wants_events(const struct req *r)
+{
+    struct slice query = http_request_query(&r->head), value;
+    while (r->ask.op == DIALECT_RESPONSE && query.p)
+        if (param_is(slice_split(&query, '&'), "stream", &value) && !slice_eq_str(value, "false"))
+            return true;
+    return false;
+}
+
 static const struct conf_model *model_of_object(struct req *r)
 {
+    if (wants_events(r)) {
+        r->param = "stream";
+        req_fail(r, 400, "unsupported_parameter",
+                 "A response's events can't be fetched again: retrieve it without 'stream'.");
+        return NULL;
+    }
     r->object = look_up(r, r->relay->kind, id_of_path(r), NULL);
     if (!r->object)
         return NULL;
@@ -368,13 +391,6 @@ static int64_t limit_of(enum object_kind kind, bool most)
     if (kind == OBJECT_FILE)
         return 10000;
     return most ? 100 : 20;
-}
-
-static bool param_is(struct slice param, const char *name, struct slice *value)
-{
-    struct slice key = slice_split(&param, '=');
-    *value = param;
-    return slice_eq_str(key, name);
 }
 
 static bool read_page(struct req *r, struct objects_list *l)

@@ -74,13 +74,19 @@ static bool read_relayed(struct req *r, const struct buf *body)
     return rc == 0 || refuse_body(r, &why);
 }
 
+/* What is changed are requests that the model answers, not what is made for later ones. */
+static bool takes_edits(const struct req *r)
+{
+    return !r->ask.form_boundary.n && (!r->relay || r->relay->role == RELAY_PLAIN);
+}
+
 /* default.X, set.X and drop of the model; then the edited body is what counts. */
 static bool apply_edits(struct req *r, const struct conf_model *m)
 {
     const struct snapshot_model *sm =
         m == r->snap->conf->direct_model ? NULL : &r->snap->models[m->index];
     struct worker *w = r->w;
-    if (!sm || sm->n_edits == 0 || r->ask.form_boundary.n)
+    if (!sm || sm->n_edits == 0 || !takes_edits(r))
         return true;
     if (json_parse_once(&w->doc, r->body.data, r->body.len) < 0 ||
         edits_apply(sm->edits, sm->n_edits, &w->doc, &w->splices) < 0 ||

@@ -239,6 +239,15 @@ def test_a_stored_response_is_fetched_and_deleted(gateway, keys, mock):
     assert error(ask(gateway, keys["red"], previous_response_id=made(first)), 404)
 
 
+def test_the_events_of_a_stored_response_are_refused_by_name(gateway, keys, mock):
+    there = f"{RESPONSES}/{made(ask(gateway, keys['solo']))}"
+    before = len(mock.bill())
+    refused = error(of(gateway, keys["solo"], "GET", f"{there}?include=x&stream=true&starting_after=3"), 400)
+    assert (refused["code"], refused["param"]) == ("unsupported_parameter", "stream")
+    assert len(mock.bill()) == before
+    assert of(gateway, keys["solo"], "GET", f"{there}?stream=false").status == 200
+
+
 def test_what_the_provider_lost_is_forgotten_when_deleted(gateway, keys, mock):
     there = f"{RESPONSES}/{made(ask(gateway, keys['solo']))}"
     mock.script("status=404", count=1)
@@ -559,6 +568,16 @@ def test_an_empty_object_is_no_body(gateway, keys, mock):
     assert of(gateway, keys["solo"], "DELETE", f"{FILES}/{kept}", b'{"a":1}').status == 400
     assert of(gateway, keys["solo"], "DELETE", f"{FILES}/{kept}", b"{}").status == 200
     assert mock.last_request().body == b""
+
+
+def test_cached_content_is_not_changed_by_what_its_model_says_of_requests(google, mock):
+    google.write_ini({f"model:{MODEL}": {"set.generationConfig.temperature": "0.5"}})
+    google.reload()
+    key = google.create_key("mine")[1]
+    made_one = of(google, key, "POST", CACHES, {"model": f"models/{MODEL}", "contents": SAYS})
+    assert made_one.status == 200, made_one.body
+    assert "generationConfig" not in json.loads(mock.last_request().body)
+    assert of(google, key, "GET", f"/v1beta/{made_one.json()['name']}").status == 200
 
 
 @pytest.mark.parametrize("body, status", [
