@@ -231,6 +231,7 @@ def test_a_stored_response_is_fetched_and_deleted(gateway, keys, mock):
     assert items["object"] == "list"
     assert mock.last_request().target.endswith("/input_items?limit=5&order=asc")
     before = len(mock.bill())
+    assert error(of(gateway, keys["red"], "GET", f"{there}?stream=true"), 400)["param"] == "stream"
     for method in ("GET", "DELETE"):
         assert error(of(gateway, keys["blue"], method, there), 404)["code"] == "object_not_found"
     assert len(mock.bill()) == before
