@@ -1,16 +1,15 @@
 /*
  * count.c: token counting as four APIs have it.
  *
- *   Anthropic  messages/count_tokens: the members of a message that make its prompt
- *              (docs.claude.com/en/api/messages-count-tokens)
- *   Gemini     countTokens: contents, or a whole generateContentRequest, which names its model
- *              (ai.google.dev/api/tokens); Vertex AI takes the latter's members without the
- *              envelope
- * (cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens) OpenAI
- * responses/input_tokens (platform.openai.com/docs/api-reference/responses/ input-tokens): what a
- * response takes that its input tokens depend on Bedrock    CountTokens
- * (docs.aws.amazon.com/bedrock/latest/APIReference/ API_runtime_CountTokens.html): a Converse
- * request, or the body of an InvokeModel, which is not translated
+ * - Anthropic, messages/count_tokens: the members of a message that make its prompt
+ *   (docs.claude.com/en/api/messages-count-tokens).
+ * - Gemini, countTokens: contents, or a whole generateContentRequest, which names its model
+ *   (ai.google.dev/api/tokens); Vertex AI takes the latter's members without the envelope
+ *   (cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens).
+ * - OpenAI, responses/input_tokens: what a response takes that its input tokens depend on
+ *   (platform.openai.com/docs/api-reference/responses/input-tokens).
+ * - Bedrock, CountTokens: a Converse request, or the body of an InvokeModel, which is not
+ *   translated (docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html).
  */
 #include "gatewayd/dialect/count.h"
 
