@@ -432,9 +432,17 @@ def test_partial_images_as_events(gateway):
     assert (record["state"], record["output_tokens"], record["units"]) == ("settled", 272, 1)
 
 
-def test_an_error_inside_partial_images(gateway):
-    with pytest.raises(Closed):
-        paint(gateway, "error_after=1", stream=True, partial_images=2)
+def test_an_error_inside_partial_images(gateway, mock):
+    with gateway.connect() as connection:
+        connection.request("POST", "/v1/images/generations", [
+            ("Authorization", f"Bearer {KEY}"), ("Content-Type", "application/json"), ("x-mock", "error_after=1,hold=e1")],
+            json.dumps({"model": "painter", "prompt": "x", "stream": True, "partial_images": 2}).encode())
+        events = connection.events(connection.read_stream_head())
+        assert b"partial_image" in next(events)
+        mock.release()
+        assert b'"server_error"' in next(events)
+        with pytest.raises(Closed):
+            next(events)
     assert records(gateway)[0]["state"] == "estimated"
 
 
