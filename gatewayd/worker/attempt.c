@@ -360,6 +360,10 @@ void attempt_finish(struct attempt *a, enum attempt_end end, const char *why)
         return;
     a->end = end;
     snprintf(a->why, sizeof a->why, "%s", why);
+    if (a->object_promised && end == END_ANSWERED)
+        log_warn("an answer says no id of its object, or one that is too long: it can't be put on "
+                 "record",
+                 LOG_S("id", r->id_text), LOG_SL("provider", a->cand->target->provider->name));
     end_promise(a);
     settle(a);
     worker_cancel(a->w, &a->timer);
