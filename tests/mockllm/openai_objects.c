@@ -63,6 +63,8 @@ static bool read_form(const struct call *call, struct form *f)
     if (boundary.len > 0 && boundary.p[0] == '"')
         boundary = (struct slice){boundary.p + 1, boundary.len - 2};
     int n = snprintf(mark, sizeof mark, "--" SLICE_FMT, SLICE_ARG(boundary));
+    if (n < 0 || (size_t)n >= sizeof mark)
+        return false;
     struct slice delimiter = {mark, (size_t)n}, at = find(body, delimiter);
     while (at.p != NULL) {
         struct slice part = {at.p + delimiter.len, at.len - delimiter.len};
