@@ -45,7 +45,8 @@ static bool is_responses(const struct json_doc *d, uint32_t url)
     return json_str_eq_lit(d, url, "/v1/responses");
 }
 
-/* How the body of a line is read; false: nothing of it but its model is known. */
+/* How the body of a line is read; false: nothing of it but its model and its files is
+ * known. */
 static bool op_of(const struct json_doc *d, uint32_t url, enum dialect_op *op)
 {
     *op = DIALECT_CHAT;
@@ -98,6 +99,7 @@ static int read_model(struct json_doc *d, const struct line *l, uint32_t n,
     if (twice || ask->model.n == 0)
         return refuse(why, n, "invalid_value", "'body.model' must be a name, once.");
     ask->model_value = openai_span(d, model);
+    openai_note_files(d, JSON_ROOT, ask);
     return 0;
 }
 

@@ -12,6 +12,10 @@
 
 #include "gatewayd/dialect/ir.h"
 
+/* Adds every file that `v` names as uploaded before, at any depth: a place that is overlooked is a
+ * way to another owner's file. */
+void openai_note_files(const struct json_doc *d, uint32_t v, struct dialect_request *out);
+
 int openai_read_request(struct json_doc *d, struct slice body, enum dialect_op op,
                         struct slice default_model, struct dialect_request *out,
                         struct dialect_refusal *why);

@@ -159,23 +159,39 @@ static int read_prompt_part(struct reader *r, const char *param, uint32_t v)
     return 0;
 }
 
-/* A file that was uploaded before: `file_id` in the part (Responses) or in its `file` (chat). */
-static int note_file(struct reader *r, uint32_t part)
+static void note_ids(const struct json_doc *d, uint32_t list, struct dialect_request *out)
 {
-    bool twice, more;
-    uint32_t file = json_get_unique(r->d, part, SLICE_LIT("file"), &twice);
-    uint32_t from = file == JSON_NONE ? part : file;
-    uint32_t id = json_get_unique(r->d, from, SLICE_LIT("file_id"), &more);
-    if (twice || more)
-        return refuse(r->why, "duplicate_member", "file_id", "'%s' is given more than once.",
-                      twice ? "file" : "file_id");
-    if (json_type(r->d, id) == JSON_STRING)
-        dialect_add_ref(r->out, r->d, id, OBJECT_FILE, "file_id");
-    return 0;
+    json_foreach_element(d, list, e)
+    {
+        if (json_type(d, e) == JSON_STRING)
+            dialect_add_ref(out, d, e, OBJECT_FILE, "file_ids");
+    }
+}
+
+/* `file_id` stands in a part (Responses), in its `file` (chat), in a computer's output, in a tool's
+ * mask; `file_ids` in a tool's container. Annotations only cite. */
+void openai_note_files(const struct json_doc *d, uint32_t v, struct dialect_request *out)
+{
+    json_foreach_element(d, v, e)
+    {
+        openai_note_files(d, e, out);
+    }
+    json_foreach_member(d, v, k)
+    {
+        uint32_t value = k + 1;
+        if (json_type(d, value) == JSON_STRING) {
+            if (json_str_eq_lit(d, k, "file_id"))
+                dialect_add_ref(out, d, value, OBJECT_FILE, "file_id");
+        } else if (json_str_eq_lit(d, k, "file_ids")) {
+            note_ids(d, value, out);
+        } else if (!json_str_eq_lit(d, k, "annotations")) {
+            openai_note_files(d, value, out);
+        }
+    }
 }
 
 /* Content parts that a provider meters by what they show or hold, not by their bytes here. */
-static int count_part(struct reader *r, uint32_t part)
+static void count_part(struct reader *r, uint32_t part)
 {
     struct dialect_request *out = r->out;
     bool more;
@@ -191,10 +207,9 @@ static int count_part(struct reader *r, uint32_t part)
     else if (json_str_eq_lit(r->d, type, "input_file"))
         out->files++;
     else
-        return more ? note_file(r, part) : 0;
+        return;
     if (!more) /* with two types it may still be read as text */
         out->prompt_bytes -= json_raw(r->d, part).n;
-    return note_file(r, part);
 }
 
 static int read_messages(struct reader *r, const char *param, uint32_t v)
@@ -218,9 +233,9 @@ static int read_messages(struct reader *r, const char *param, uint32_t v)
                 continue;
             json_foreach_element(r->d, k + 1, part)
             {
-                if (count_part(r, part) < 0)
-                    return -1;
+                count_part(r, part);
             }
+            openai_note_files(r->d, k + 1, r->out);
         }
     }
     return 0;
@@ -247,10 +262,13 @@ static int read_tools(struct reader *r, const char *param, uint32_t v)
     add_prompt_bytes(r, v);
     json_foreach_element(r->d, v, tool)
     {
-        uint32_t type = json_get_lit(r->d, tool, "type");
-        if (type != JSON_NONE && !json_str_eq_lit(r->d, type, "function") &&
-            !json_str_eq_lit(r->d, type, "custom"))
+        bool more;
+        uint32_t type = json_get_unique(r->d, tool, SLICE_LIT("type"), &more);
+        if (more || (type != JSON_NONE && !json_str_eq_lit(r->d, type, "function") &&
+                     !json_str_eq_lit(r->d, type, "custom"))) {
             r->out->hosted_tools = true;
+            openai_note_files(r->d, tool, r->out);
+        }
     }
     return 0;
 }
@@ -289,19 +307,21 @@ static int read_items(struct reader *r, const char *param, uint32_t v)
                 continue;
             json_foreach_element(r->d, k + 1, part)
             {
-                if (count_part(r, part) < 0)
-                    return -1;
+                count_part(r, part);
             }
+            openai_note_files(r->d, k + 1, r->out);
         }
     }
     return 0;
 }
 
-/* What the provider keeps, and runs that go on without the caller: neither can be bounded. */
+/* What the provider keeps, and runs that go on without the caller: neither can be bounded. The
+ * variables of a kept prompt may be files. */
 static int read_kept(struct reader *r, const char *param, uint32_t v)
 {
     (void)param;
     r->out->hosted_tools |= !json_is_null(r->d, v);
+    openai_note_files(r->d, v, r->out);
     return 0;
 }
 
@@ -374,11 +394,7 @@ static int read_images(struct reader *r, const char *param, uint32_t v)
     if (json_type(r->d, v) != JSON_ARRAY)
         return wrong_type(r, param, v, "an array");
     r->out->images += json_count(r->d, v);
-    json_foreach_element(r->d, v, image)
-    {
-        if (note_file(r, image) < 0)
-            return -1;
-    }
+    openai_note_files(r->d, v, r->out);
     return 0;
 }
 
@@ -386,7 +402,8 @@ static int read_mask(struct reader *r, const char *param, uint32_t v)
 {
     (void)param;
     r->out->images += !json_is_null(r->d, v);
-    return note_file(r, v);
+    openai_note_files(r->d, v, r->out);
+    return 0;
 }
 
 /* Of a batch; what it costs isn't known before it is through. */

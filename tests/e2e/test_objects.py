@@ -164,6 +164,43 @@ def test_files_that_a_message_names_must_be_the_owners(gateway, keys, mock):
     assert mock.bill() == []
 
 
+FOREIGN = "file-abc"
+HIDDEN = [
+    {"input": [{"role": "user", "content": [
+        {"type": "input_file", "file": {"file_id": None}, "file_id": FOREIGN}]}]},
+    {"input": [{"type": "computer_call_output", "call_id": "c",
+                "output": {"type": "computer_screenshot", "file_id": FOREIGN}}]},
+    {"input": [{"type": "function_call_output", "call_id": "c",
+                "output": [{"type": "input_image", "file_id": FOREIGN}]}]},
+    {"tools": [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": [FOREIGN]}}]},
+    {"tools": [{"type": "image_generation", "input_image_mask": {"file_id": FOREIGN}}]},
+    {"prompt": {"id": "pmpt_1", "variables": {"paper": {"type": "input_file", "file_id": FOREIGN}}}},
+]
+
+
+@pytest.mark.parametrize("members", HIDDEN)
+def test_no_place_of_a_request_reaches_anothers_file(gateway, keys, mock, members):
+    said = error(ask(gateway, keys["solo"], **members) if "input" not in members else
+                 gateway.call("POST", RESPONSES, {"model": MODEL, **members}, key=keys["solo"]), 404)
+    assert said["code"] == "object_not_found"
+    assert said["param"] in ("file_id", "file_ids")
+    assert mock.bill() == []
+
+
+def test_a_citation_reads_no_file(gateway, keys, mock):
+    text = {"type": "output_text", "text": "x", "annotations": [
+        {"type": "file_citation", "index": 0, "file_id": FOREIGN, "filename": "a"}]}
+    said = ask(gateway, keys["solo"], [{"role": "user", "content": "x"}, {
+        "type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [text]}])
+    assert said.status == 200, said.body
+
+
+def test_a_schema_may_speak_of_file_ids(gateway, keys):
+    tool = {"type": "function", "name": "open", "strict": None, "parameters": {
+        "type": "object", "properties": {"file_id": {"type": "string"}}, "required": ["file_id"]}}
+    assert ask(gateway, keys["solo"], tools=[tool]).status == 200
+
+
 # ---- what survives ----
 
 def restart(gateway):
@@ -422,6 +459,15 @@ def wait_batch(gateway, key, batch):
         now = of(gateway, key, "GET", f"{BATCHES}/{batch}").json()
         return now["status"] == "completed" and now
     return wait_until(completed, "the batch to be through")
+
+
+@pytest.mark.parametrize("url", ["/v1/chat/completions", "/v1/images/edits", "/v1/unheard-of"])
+def test_a_batch_does_not_reach_anothers_file(gateway, keys, mock, url):
+    text = lines(1, url=url, messages=[{"role": "user", "content": [{"type": "file", "file": {"file_id": FOREIGN}}]}],
+                 images=[{"file_id": FOREIGN}])
+    said = error(upload(gateway, keys["solo"], text, "batch"), 400)
+    assert said["code"] == "object_not_found"
+    assert mock.bill() == []
 
 
 def test_a_batch_runs_where_its_input_is(gateway, keys, mock):
