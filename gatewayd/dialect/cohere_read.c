@@ -322,7 +322,7 @@ static struct ir_message *last_user(struct ir_request *out)
 static int read_documents(struct reader *r, const char *path, uint32_t v, void *into)
 {
     struct ir_message *m = last_user(r->out);
-    struct ir_part *list = NULL, **tail = &list;
+    struct ir_part *list = NULL;
     char at[PATH_BYTES];
     unsigned index = 0;
     if (need_array(r, path, v) < 0)
@@ -333,10 +333,9 @@ static int read_documents(struct reader *r, const char *path, uint32_t v, void *
         snprintf(at, sizeof at, "%s[%u]", path, index++);
         if (read_document(r, at, e, &doc) < 0)
             return -1;
-        struct ir_part *p = add_part(r, tail, IR_PART_FILE, at);
+        struct ir_part *p = add_part(r, &list, IR_PART_FILE, at);
         if (!p)
             return -1;
-        tail = &p->next;
         p->source = IR_SOURCE_TEXT;
         p->media_type = IR_LIT("text/plain");
         p->data = document_text(r, &doc);
@@ -346,7 +345,8 @@ static int read_documents(struct reader *r, const char *path, uint32_t v, void *
     if (list && !m)
         return cohere_refuse(r->why, "invalid_value", path, "needs a user message.");
     if (list) {
-        *tail = m->parts;
+        list->last->next = m->parts;
+        list->last = m->parts ? m->parts->last : list->last;
         m->parts = list;
     }
     return 0;
