@@ -17,7 +17,9 @@
               [PROVIDER_OP_MODELS] = (models) ? "/models" : NULL,                                  \
               __VA_ARGS__}
 #define ALL CHAT(1, 1, 1)
-
+/* In the form of Jina AI: docs.vllm.ai/en/latest/serving/openai_compatible_server.html,
+ * docs.together.ai/reference/rerank-1, llama.cpp's tools/server/README.md ("POST /reranking"). */
+#define RERANK         [PROVIDER_OP_OPENAI_RERANK] = "/rerank"
 #define MODERATIONS    [PROVIDER_OP_MODERATIONS] = "/moderations"
 #define SPEECH         [PROVIDER_OP_SPEECH] = "/audio/speech"
 #define TRANSCRIPTIONS [PROVIDER_OP_TRANSCRIPTIONS] = "/audio/transcriptions"
@@ -184,7 +186,7 @@ static const struct provider_kind kinds[] = {
     /* Servers of one's own, which ignore what they don't know or want it; what one hasn't got it
      * refuses with 404. */
     OPENAI("openai-compatible", "Anything that speaks the OpenAI API", NULL, BEARER_OPTIONAL,
-           .quirks = PROVIDER_QUIRK_REASONING_BACK, CHAT(1, 1, 1, MEDIA), KEEPS("", "")),
+           .quirks = PROVIDER_QUIRK_REASONING_BACK, CHAT(1, 1, 1, RERANK, MEDIA), KEEPS("", "")),
     /* https://docs.mistral.ai/api: usage comes in the last chunk unasked, and `stream_options` is
      * answered with 422 extra_forbidden (github.com/openai/openai-agents-python/issues/442).
      * Seeds are random_seed; ids of calls "must be a-z, A-Z, 0-9, with a length of 9"
@@ -215,7 +217,7 @@ static const struct provider_kind kinds[] = {
      * docs.together.ai/reference/{post-images-generations,audio-speech,audio-transcriptions} */
     OPENAI("together", "Together AI", "https://api.together.xyz/v1", BEARER,
            .quirks = PROVIDER_QUIRK_TOP_K,
-           CHAT(1, 1, 1, IMAGES, SPEECH, TRANSCRIPTIONS, TRANSLATIONS)),
+           CHAT(1, 1, 1, RERANK, IMAGES, SPEECH, TRANSCRIPTIONS, TRANSLATIONS)),
     /* https://docs.fireworks.ai/tools-sdks/openai-compatibility */
     OPENAI("fireworks", "Fireworks AI", "https://api.fireworks.ai/inference/v1", BEARER,
            .quirks = PROVIDER_QUIRK_TOP_K, ALL),
@@ -246,13 +248,13 @@ static const struct provider_kind kinds[] = {
     /* https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html */
     OPENAI("vllm", "vLLM", "http://127.0.0.1:8000/v1", BEARER_OPTIONAL,
            .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK,
-           CHAT(1, 1, 1, TRANSCRIPTIONS, TRANSLATIONS)),
+           CHAT(1, 1, 1, RERANK, TRANSCRIPTIONS, TRANSLATIONS)),
     /* https://docs.sglang.ai/basic_usage/openai_api.html */
     OPENAI("sglang", "SGLang", "http://127.0.0.1:30000/v1", BEARER_OPTIONAL,
            .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK, ALL),
     /* https://github.com/ggml-org/llama.cpp/tree/master/tools/server: its default port is ours */
     OPENAI("llamacpp", "llama.cpp server", NULL, BEARER_OPTIONAL,
-           .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK, ALL),
+           .quirks = PROVIDER_QUIRK_TOP_K | PROVIDER_QUIRK_REASONING_BACK, CHAT(1, 1, 1, RERANK)),
     {AZURE_KIND, .of_version = azure_of_version,
      .paths = {AZURE_DATED, [PROVIDER_OP_RESPONSES] =
                                 "/openai/responses?api-version={api_version}"}},
@@ -315,7 +317,10 @@ static const struct provider_kind kinds[] = {
      .title = "Cohere",
      .base_url = "https://api.cohere.com",
      .auth = PROVIDER_AUTH_BEARER,
-     .paths = {[PROVIDER_OP_COHERE_CHAT] = "/v2/chat", [PROVIDER_OP_MODELS] = "/v1/models"}},
+     .paths = {[PROVIDER_OP_COHERE_CHAT] = "/v2/chat",
+               [PROVIDER_OP_COHERE_EMBED] = "/v2/embed",
+               [PROVIDER_OP_RERANK] = "/v2/rerank",
+               [PROVIDER_OP_MODELS] = "/v1/models"}},
 };
 
 const struct provider_kind *provider_kinds(size_t *n)

@@ -7,7 +7,9 @@
  */
 #include "gatewayd/dialect/cohere.h"
 
+#include "gatewayd/dialect/embed.h"
 #include "gatewayd/dialect/meter.h"
+#include "gatewayd/dialect/rerank.h"
 
 struct reader {
     const struct json_doc *d;
@@ -110,6 +112,15 @@ static int read_messages(struct reader *r, const char *path, uint32_t v)
     return 0;
 }
 
+/* Of a search, and of what is embedded: each counts. */
+static int read_list(struct reader *r, const char *path, uint32_t v)
+{
+    if (json_type(r->d, v) != JSON_ARRAY && !json_is_null(r->d, v))
+        return cohere_wrong_type(r->why, r->d, v, path, "an array");
+    r->out->prompts += json_count(r->d, v);
+    return read_prompt_part(r, path, v);
+}
+
 static int read_tools(struct reader *r, const char *path, uint32_t v)
 {
     if (json_type(r->d, v) != JSON_ARRAY && !json_is_null(r->d, v))
@@ -131,7 +142,11 @@ static const struct {
     MEMBER("max_tokens", read_max_tokens),
     MEMBER("stream", read_stream),
     MEMBER("tools", read_tools),
-    MEMBER("documents", read_prompt_part),
+    MEMBER("documents", read_list),
+    MEMBER("query", read_prompt_part),
+    MEMBER("texts", read_list),
+    MEMBER("images", read_list),
+    MEMBER("inputs", read_list),
     MEMBER("response_format", read_prompt_part),
 #undef MEMBER
 };
@@ -176,7 +191,7 @@ int cohere_read_request(struct json_doc *d, struct slice body, enum dialect_op o
     out->root = span(d, JSON_ROOT);
     if (read_members(&r, &seen) < 0)
         return -1;
-    if (!(seen >> MESSAGES & 1))
+    if (op == DIALECT_CHAT && !(seen >> MESSAGES & 1))
         return cohere_refuse(why, "missing_required_parameter", "messages", "is required.");
     if (seen >> MODEL & 1)
         return 0;
@@ -201,7 +216,10 @@ int cohere_rewrite_request(const struct dialect_request *req, const struct diale
 int cohere_read_response(struct json_doc *d, struct slice body, enum dialect_op op,
                          struct dialect_response *out)
 {
-    if (meter_response(&codec_cohere, d, body, op, out) == 0)
+    const struct codec *codec = op == DIALECT_EMBEDDINGS ? &codec_cohere_embed
+                                : op == DIALECT_RERANK   ? &codec_cohere_rerank
+                                                         : &codec_cohere;
+    if (meter_response(codec, d, body, op, out) == 0)
         return 0;
     if (json_type(d, JSON_ROOT) != JSON_OBJECT)
         return -1;

@@ -5,6 +5,7 @@
 
 #include "gatewayd/dialect/count.h"
 #include "gatewayd/dialect/embed.h"
+#include "gatewayd/dialect/rerank.h"
 
 static const struct {
     const struct dialect *native;
@@ -12,7 +13,8 @@ static const struct {
 } served[DIALECT_N_IDS] = {
     [DIALECT_OPENAI] = {.native = &dialect_openai,
                         .chat = &codec_openai_chat,
-                        .embeddings = &codec_openai_embed},
+                        .embeddings = &codec_openai_embed,
+                        .rerank = &codec_openai_rerank},
     [DIALECT_OPENAI_RESPONSES] = {.native = &dialect_openai_responses,
                                   .chat = &codec_openai_responses,
                                   .count = &codec_responses_count},
@@ -28,7 +30,10 @@ static const struct {
                          .chat = &codec_bedrock,
                          .count = &codec_bedrock_count,
                          .embeddings = &codec_bedrock_embed},
-    [DIALECT_COHERE] = {.native = &dialect_cohere, .chat = &codec_cohere},
+    [DIALECT_COHERE] = {.native = &dialect_cohere,
+                        .chat = &codec_cohere,
+                        .embeddings = &codec_cohere_embed,
+                        .rerank = &codec_cohere_rerank},
     [DIALECT_GEMINI_CACHE] = {.native = &dialect_gemini_cache},
     [DIALECT_OPENAI_RELAY] = {.native = &dialect_openai_relay},
 };
@@ -60,6 +65,7 @@ static const struct {
     [PROVIDER_OP_BATCH_EMBED] = {DIALECT_GEMINI, DIALECT_EMBEDDINGS, WHOLE},
     [PROVIDER_OP_EMBED_CONTENT] = {DIALECT_GEMINI, DIALECT_EMBED_CONTENT, WHOLE},
     [PROVIDER_OP_INVOKE_EMBED] = {DIALECT_BEDROCK, DIALECT_EMBEDDINGS, WHOLE},
+    [PROVIDER_OP_OPENAI_RERANK] = {DIALECT_OPENAI, DIALECT_RERANK, WHOLE},
     [PROVIDER_OP_COHERE_CHAT] = {DIALECT_COHERE, DIALECT_CHAT, EITHER},
     [PROVIDER_OP_COHERE_EMBED] = {DIALECT_COHERE, DIALECT_EMBEDDINGS, WHOLE},
     [PROVIDER_OP_RERANK] = {DIALECT_COHERE, DIALECT_RERANK, WHOLE},

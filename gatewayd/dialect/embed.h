@@ -11,7 +11,7 @@
 
 /* gemini_embed is batchEmbedContents, gemini_embed_content its request of one. */
 extern const struct codec codec_openai_embed, codec_gemini_embed, codec_gemini_embed_content,
-    codec_bedrock_embed;
+    codec_bedrock_embed, codec_cohere_embed;
 
 /* Cohere's words (docs.cohere.com/reference/embed), NVIDIA's (query, passage) and plain ones.
  * UNSET: none of them. */

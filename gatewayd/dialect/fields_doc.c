@@ -195,7 +195,21 @@ static const struct {
      {{DIALECT_OPENAI, "`/v1/embeddings`, also `/openai/v1/…`, `/openai/deployments/{model}/…`"},
       {DIALECT_GEMINI,
        "`/v1beta/models/{model}:embedContent` and `:batchEmbedContents`, also `/genai/v1beta/…`"},
-      {DIALECT_BEDROCK, ""}}},
+      {DIALECT_BEDROCK, ""},
+      {DIALECT_COHERE, "`/v2/embed`, also `/cohere/v2/embed`"}}},
+    {DIALECT_RERANK,
+     "Reranking",
+     "`/v1/rerank` is the form of Jina AI, of Cohere's first version and of OpenAI-compatible "
+     "servers:\n"
+     "documents are strings or objects with a `text`, and come back in the answer if\n"
+     "`return_documents` is true. `/v2/rerank` is Cohere's own. Cohere bills search units, which "
+     "the\n"
+     "ledger's record has as `units` and answers as `meta.billed_units`; others bill tokens. "
+     "Scores "
+     "are\n"
+     "passed on as the provider spells them.\n",
+     {{DIALECT_OPENAI, "`/v1/rerank`, `/rerank`, also `/openai/v1/rerank`"},
+      {DIALECT_COHERE, "`/v2/rerank`, also `/cohere/v2/rerank`"}}},
     {DIALECT_COUNT_TOKENS,
      "Counting tokens",
      "A request is counted by the provider that would answer it. What becomes of its fields is as "

@@ -66,7 +66,6 @@ struct ir_ranks *ir_add_ranks(struct ir_response *r, size_t n)
         return NULL;
     l->v = v;
     l->n = n;
-    l->search_units = -1;
     return r->ranks = l;
 }
 

@@ -128,7 +128,6 @@ struct ir_rank {
 struct ir_ranks {
     struct ir_rank *v; /* best first */
     size_t n;
-    int64_t search_units; /* what Cohere bills by; -1: not said */
 };
 
 struct ir_rerank *ir_add_rerank(struct ir_request *r, size_t n_documents);

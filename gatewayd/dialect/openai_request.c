@@ -253,6 +253,15 @@ static int read_prompts(struct reader *r, const char *param, uint32_t v)
     return 0;
 }
 
+static int read_documents(struct reader *r, const char *param, uint32_t v)
+{
+    if (json_type(r->d, v) != JSON_ARRAY)
+        return wrong_type(r, param, v, "an array");
+    r->out->prompts = json_count(r->d, v);
+    add_prompt_bytes(r, v);
+    return 0;
+}
+
 static int read_tools(struct reader *r, const char *param, uint32_t v)
 {
     enum json_type t = json_type(r->d, v);
@@ -420,9 +429,10 @@ enum {
     IN_CHAT = 1 << DIALECT_CHAT,
     IN_COMPLETIONS = 1 << DIALECT_COMPLETIONS,
     IN_EMBEDDINGS = 1 << DIALECT_EMBEDDINGS,
+    IN_RERANK = 1 << DIALECT_RERANK,
     GENERATING = IN_CHAT | IN_COMPLETIONS,
     IN_RESPONSES = 1 << 16, /* an API of its own, of the operation DIALECT_CHAT */
-    EVERYWHERE = GENERATING | IN_EMBEDDINGS | IN_RESPONSES,
+    EVERYWHERE = GENERATING | IN_EMBEDDINGS | IN_RERANK | IN_RESPONSES,
 };
 
 struct member {
@@ -442,6 +452,8 @@ static const struct member members[] = {
     MEMBER("messages", IN_CHAT, IN_CHAT, read_messages),
     MEMBER("prompt", IN_COMPLETIONS, IN_COMPLETIONS, read_prompts),
     MEMBER("input", IN_EMBEDDINGS, IN_EMBEDDINGS, read_prompts),
+    MEMBER("query", IN_RERANK, IN_RERANK, read_prompt_part),
+    MEMBER("documents", IN_RERANK, IN_RERANK, read_documents),
     MEMBER("stream", GENERATING | IN_RESPONSES, 0, read_stream),
     MEMBER("stream_options", GENERATING, 0, read_stream_options),
     MEMBER("max_tokens", GENERATING, 0, read_max_tokens),

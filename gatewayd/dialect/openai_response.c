@@ -3,6 +3,9 @@
  */
 #include "gatewayd/dialect/openai.h"
 
+#include "gatewayd/dialect/meter.h"
+#include "gatewayd/dialect/rerank.h"
+
 void openai_copy_name(const struct json_doc *d, uint32_t v, struct dialect_name *out)
 {
     char decoded[DIALECT_NAME_BYTES];
@@ -182,6 +185,8 @@ static void read_choices(const struct json_doc *d, uint32_t choices, struct dial
 int openai_read_response(struct json_doc *d, struct slice body, enum dialect_op op,
                          struct dialect_response *out)
 {
+    if (op == DIALECT_RERANK && meter_response(&codec_openai_rerank, d, body, op, out) == 0)
+        return 0;
     memset(out, 0, sizeof *out);
     out->usage.total_tokens = -1;
     if (json_parse(d, body.p, body.n) < 0 || json_type(d, JSON_ROOT) != JSON_OBJECT)

@@ -64,11 +64,21 @@ int64_t bound_estimate_input(const struct dialect_request *a)
 }
 
 /* What is billed beside tokens: common/ledger.h. */
+/* Cohere's search units: up to 100 documents each; one of more than 500 tokens, its query's
+ * included, counts as several (cohere.com/pricing). A query takes at most half of that. */
+static __int128 searches_bound(const struct dialect_request *a)
+{
+    enum { DOCUMENTS = 100, CHUNK = 250 };
+    return ((__int128)a->prompts + a->prompt_bytes / CHUNK + DOCUMENTS - 1) / DOCUMENTS;
+}
+
 static __int128 units_bound(const struct dialect_request *a)
 {
     switch (a->op) {
     case DIALECT_SPEECH:
         return a->characters;
+    case DIALECT_RERANK:
+        return searches_bound(a);
     case DIALECT_TRANSCRIPTIONS:
     case DIALECT_TRANSLATIONS:
         return seconds_bound(a);

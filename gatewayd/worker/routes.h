@@ -46,6 +46,8 @@ enum route_stream {
       DIALECT_COMPLETIONS, ROUTE_BODY_SAYS)                                                        \
     X(EMBEDDINGS, POST, "/v1/embeddings", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI,     \
       DIALECT_EMBEDDINGS, ROUTE_WHOLE)                                                             \
+    X(RERANK, POST, "/v1/rerank", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_OPENAI,             \
+      DIALECT_RERANK, ROUTE_WHOLE)                                                                 \
     X(COUNT_TOKENS, POST, "/v1/messages/count_tokens", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,        \
       DIALECT_ANTHROPIC, DIALECT_COUNT_TOKENS, ROUTE_WHOLE)                                        \
     X(GENERATE, POST, "/v1beta/models/", ":generateContent", ROUTE_AUTH_KEY, ROUTE_METERED,        \
@@ -62,6 +64,10 @@ enum route_stream {
       DIALECT_CHAT, ROUTE_WHOLE)                                                                   \
     X(CONVERSE_STREAM, POST, "/model/", "/converse-stream", ROUTE_AUTH_KEY, ROUTE_METERED,         \
       DIALECT_BEDROCK, DIALECT_CHAT, ROUTE_STREAM)                                                 \
+    X(COHERE_EMBED, POST, "/v2/embed", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_COHERE,        \
+      DIALECT_EMBEDDINGS, ROUTE_WHOLE)                                                             \
+    X(COHERE_RERANK, POST, "/v2/rerank", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_COHERE,      \
+      DIALECT_RERANK, ROUTE_WHOLE)                                                                 \
     X(COHERE_CHAT, POST, "/v2/chat", NULL, ROUTE_AUTH_KEY, ROUTE_METERED, DIALECT_COHERE,          \
       DIALECT_CHAT, ROUTE_BODY_SAYS)                                                               \
     X(MODERATIONS, POST, "/v1/moderations", NULL, ROUTE_AUTH_KEY, ROUTE_METERED,                   \

@@ -18,9 +18,10 @@ PROVIDERS = {
     "titan": ("bedrock", "", TITAN, {"region": "us-east-1"}),
     "titan1": ("bedrock", "", TITAN_V1, {"region": "us-east-1"}),
     "aws3": ("bedrock", "", COHERE_V3, {"region": "us-east-1"}),
+    "cohere": ("cohere", "", "embed-v4.0", {}),
     "aws4": ("bedrock", "", COHERE_V4, {"region": "us-east-1"}),
 }
-LISTS = ("openai", "gemini", "aws3", "aws4")
+LISTS = ("openai", "gemini", "aws3", "aws4", "cohere")
 
 
 @pytest.fixture
@@ -56,6 +57,11 @@ def gemini_one(gateway, model, texts, script="", **more):
                         headers=told(script))
 
 
+def cohere(gateway, model, texts, script="", **more):
+    return gateway.call("POST", "/v2/embed", {"model": model, "texts": texts, "input_type": "search_query",
+                                              "embedding_types": ["float"], **more}, headers=told(script))
+
+
 def told(script):
     return [("x-mock", script)] if script else []
 
@@ -64,6 +70,8 @@ def vectors_of(body):
     if "data" in body:
         assert [item["index"] for item in body["data"]] == list(range(len(body["data"])))
         return [item["embedding"] for item in body["data"]]
+    if "meta" in body:
+        return body["embeddings"]["float"]
     if "embedding" in body:
         return [body["embedding"]["values"]]
     return [item["values"] for item in body["embeddings"]]
@@ -73,6 +81,8 @@ def tokens_of(body):
     if "usage" in body:
         assert body["usage"]["total_tokens"] == body["usage"]["prompt_tokens"]
         return body["usage"]["prompt_tokens"]
+    if "meta" in body:
+        return body["meta"]["billed_units"]["input_tokens"]
     return body["usageMetadata"]["promptTokenCount"]
 
 
@@ -86,7 +96,7 @@ def record_of(gateway, answer):
 # ---- every pair ----
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("caller", (openai, gemini, gemini_one), ids=lambda caller: caller.__name__)
+@pytest.mark.parametrize("caller", (openai, gemini, gemini_one, cohere), ids=lambda caller: caller.__name__)
 def test_every_caller_reaches_every_provider(stage, mock, caller, provider):
     texts = ["one", "zwei ü \\ \" \u2028"]
     if provider not in LISTS or caller is gemini_one:
@@ -141,6 +151,47 @@ def test_paths_and_bodies_upstream(stage, mock):
     assert mock.last_request().json() == {"model": "mock-embed", "input": "a"}
 
 
+def test_cohere_upstream_and_as_a_caller(stage, mock):
+    openai(stage, "cohere-embed", ["a"], dimensions=256, user="u")
+    assert mock.last_request().target == "/v2/embed"
+    assert mock.last_request().json() == {"model": "embed-v4.0", "texts": ["a"], "input_type": "search_document",
+                                          "embedding_types": ["float"], "output_dimension": 256}
+    gemini(stage, "cohere-embed", ["a"], taskType="SEMANTIC_SIMILARITY")
+    assert mock.last_request().json()["input_type"] == "clustering"
+    answer = cohere(stage, "gemini-embed", ["a", "b"], truncate="END", max_tokens=9, output_dimension=8,
+                    embedding_types=["float", "base64"])
+    assert answer.header("x-gw-dropped") == "truncate, max_tokens"
+    assert mock.last_request().json()["requests"][1] == {
+        "model": "models/mock-embed", "content": {"parts": [{"text": "b"}]}, "taskType": "RETRIEVAL_QUERY",
+        "outputDimensionality": 8}
+    body = answer.json()
+    assert (body["texts"], body["response_type"]) == (["a", "b"], "embeddings_by_type")
+    for numbers, packed in zip(body["embeddings"]["float"], body["embeddings"]["base64"], strict=True):
+        assert list(struct.unpack("<8f", base64.b64decode(packed))) == [as_float(x) for x in numbers]
+    parts = {"model": "openai-embed", "inputs": [{"content": [{"type": "text", "text": "a"}]}], "texts": None}
+    assert stage.call("POST", "/v2/embed", parts).status == 200
+    assert mock.last_request().json()["input"] == ["a"]
+    raw = b'{"texts":["\u0061"] , "model":"cohere-embed", "input_type":"search_query","embedding_types":["int8"]}'
+    assert stage.call("POST", "/v2/embed", raw).status == 200
+    assert mock.last_request().body == raw.replace(b"cohere-embed", b"embed-v4.0")
+
+
+@pytest.mark.parametrize("body, words", [
+    ({}, "exactly one of texts"), ({"texts": []}, "texts"), ({"texts": [7]}, "texts[]"), ({"texts": "a"}, "texts"),
+    ({"texts": ["a"], "images": ["data:"]}, "exactly one of texts"), ({"images": ["data:"]}, "images"),
+    ({"texts": ["a"], "input_type": "poem"}, "input_type"), ({"texts": ["a"], "embedding_types": ["int8"]}, "embedding_types"),
+    ({"texts": ["a"], "embedding_types": "float"}, "embedding_types"), ({"texts": ["a"], "truncate": "MIDDLE"}, "truncate"),
+    ({"texts": ["a"], "output_dimension": 0}, "output_dimension"), ({"texts": ["a"], "max_tokens": "9"}, "max_tokens"),
+    ({"inputs": [{"content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]}, "images, inputs"),
+    ({"inputs": [7]}, "inputs[].content"),
+])
+def test_bad_input_of_a_cohere_caller(stage, mock, body, words):
+    answer = stage.call("POST", "/v2/embed", {"model": "openai-embed", **body})
+    assert answer.status == 400, answer
+    assert words in answer.json()["message"]
+    assert mock.bill() == []
+
+
 def test_the_same_dialect_is_spliced(stage, mock):
     body = b'{ "requests" : [ {"content":{"parts":[{"text":"\\u0061"}]}, "model":"models/gemini-embed"},\n' \
            b' {"model" : "models/gemini-embed", "content":{"parts":[{"text":"b"}]}, "title": "x"} ] }'
@@ -164,7 +215,7 @@ def as_float(x):
     return struct.unpack("<f", struct.pack("<f", x))[0]
 
 
-@pytest.mark.parametrize("provider", ("gemini", "titan", "aws4"))
+@pytest.mark.parametrize("provider", ("gemini", "titan", "aws4", "cohere"))
 def test_base64_holds_the_nearest_floats(stage, provider):
     numbers = vectors_of(openai(stage, f"{provider}-embed", "text").json())[0]
     packed = vectors_of(openai(stage, f"{provider}-embed", "text", encoding_format="base64").json())[0]
@@ -211,7 +262,7 @@ def test_one_vector_short_is_a_bad_answer(stage, mock):
 
 # ---- usage ----
 
-@pytest.mark.parametrize("provider", ("gemini", "titan", "aws4"))
+@pytest.mark.parametrize("provider", ("gemini", "titan", "aws4", "cohere"))
 def test_tokens_that_nobody_tells_are_estimated_and_flagged(stage, provider):
     answer = openai(stage, f"{provider}-embed", "x" * 400, "usage=absent")
     assert answer.status == 200, answer

@@ -12,6 +12,7 @@
 
 #include "tests/mockllm/bedrock_check.h"
 #include "tests/mockllm/json.h"
+#include "tests/mockllm/shape.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,108 +24,46 @@ static bool refuse(char *why, size_t size, const char *text)
     return false;
 }
 
-/* "type" of a member: s string, i integer, b boolean, t list of strings. */
-struct member {
-    const char *name, *type;
-    bool required;
-    const char *const *words; /* it must be one of; ends with NULL */
-};
-
-static bool is_int(struct slice v)
+static bool check(struct slice body, const struct shape_member *table, char *why, size_t size)
 {
-    int64_t n;
-    return slice_to_int(v, &n);
-}
-
-static bool fits(const struct member *m, struct slice v)
-{
-    struct slice one;
-    struct json j;
-    bool started = false;
-    switch (m->type[0]) {
-    case 's':
-        break;
-    case 'i':
-        return is_int(v);
-    case 'b':
-        return slice_is(v, "true") || slice_is(v, "false");
-    default:
-        json_init(&j, v);
-        if (v.p[0] != '[' || !json_enter(&j, '['))
-            return false;
-        while (json_next_element(&j, &started, &one))
-            if (!json_is_string(one))
-                return false;
+    static const char *const texts[][2] = {
+        [SHAPE_EXTRA] = {"extraneous key [", "] is not permitted"},
+        [SHAPE_TYPE] = {"/", " is not of its type"},
+        [SHAPE_MISSING] = {"required key [", "] not found"},
+    };
+    struct slice name;
+    enum shape_fault fault = shape_check(body, table, &name);
+    if (fault == SHAPE_FITS)
         return true;
-    }
-    if (!json_is_string(v))
-        return false;
-    for (const char *const *w = m->words; w != NULL && *w != NULL; w++)
-        if (slice_is(json_inner(v), *w))
-            return true;
-    return m->words == NULL;
-}
-
-static bool check(struct slice body, const struct member *table, char *why, size_t size)
-{
-    struct json j;
-    struct slice key, value;
-    bool started = false;
-    json_init(&j, body);
-    json_enter(&j, '{');
-    while (json_next_member(&j, &started, &key, &value)) {
-        const struct member *m = table;
-        while (m->name != NULL && !slice_is(key, m->name))
-            m++;
-        if (m->name == NULL) {
-            snprintf(why, size,
-                     "Malformed input request: #: extraneous key [" SLICE_FMT
-                     "] is not permitted, please reformat your input and try again.",
-                     SLICE_ARG(key));
-            return false;
-        }
-        if (!fits(m, value)) {
-            snprintf(why, size,
-                     "Malformed input request: #/%s: not of its type, please reformat your input "
-                     "and try again.",
-                     m->name);
-            return false;
-        }
-    }
-    for (const struct member *m = table; m->name != NULL; m++)
-        if (m->required && json_get(body, m->name).p == NULL) {
-            snprintf(
-                why, size,
-                "Malformed input request: #: required key [%s] not found, please reformat your "
-                "input and try again.",
-                m->name);
-            return false;
-        }
-    return true;
+    snprintf(why, size,
+             "Malformed input request: #: %s" SLICE_FMT
+             "%s, please reformat your input and try again.",
+             texts[fault][0], SLICE_ARG(name), texts[fault][1]);
+    return false;
 }
 
 static const char *const purposes[] = {"search_document", "search_query", "classification",
                                        "clustering", NULL};
 static const char *const v3_cuts[] = {"NONE", "START", "END", NULL};
 static const char *const v4_cuts[] = {"NONE", "LEFT", "RIGHT", NULL};
-static const struct member titan_v1[] = {{"inputText", "s", true, NULL}, {0}};
-static const struct member titan_v2[] = {{"inputText", "s", true, NULL},
-                                         {"dimensions", "i", false, NULL},
-                                         {"normalize", "b", false, NULL},
-                                         {"embeddingTypes", "t", false, NULL},
-                                         {0}};
-static const struct member cohere_v3[] = {{"texts", "t", true, NULL},
-                                          {"input_type", "s", true, purposes},
-                                          {"truncate", "s", false, v3_cuts},
-                                          {"embedding_types", "t", false, NULL},
-                                          {0}};
-static const struct member cohere_v4[] = {{"texts", "t", true, NULL},
-                                          {"input_type", "s", true, purposes},
-                                          {"truncate", "s", false, v4_cuts},
-                                          {"embedding_types", "t", false, NULL},
-                                          {"output_dimension", "i", false, NULL},
-                                          {"max_tokens", "i", false, NULL},
-                                          {0}};
+static const struct shape_member titan_v1[] = {{"inputText", SHAPE_STRING, true, NULL}, {0}};
+static const struct shape_member titan_v2[] = {{"inputText", SHAPE_STRING, true, NULL},
+                                               {"dimensions", SHAPE_INT, false, NULL},
+                                               {"normalize", SHAPE_BOOL, false, NULL},
+                                               {"embeddingTypes", SHAPE_STRINGS, false, NULL},
+                                               {0}};
+static const struct shape_member cohere_v3[] = {{"texts", SHAPE_STRINGS, true, NULL},
+                                                {"input_type", SHAPE_STRING, true, purposes},
+                                                {"truncate", SHAPE_STRING, false, v3_cuts},
+                                                {"embedding_types", SHAPE_STRINGS, false, NULL},
+                                                {0}};
+static const struct shape_member cohere_v4[] = {{"texts", SHAPE_STRINGS, true, NULL},
+                                                {"input_type", SHAPE_STRING, true, purposes},
+                                                {"truncate", SHAPE_STRING, false, v4_cuts},
+                                                {"embedding_types", SHAPE_STRINGS, false, NULL},
+                                                {"output_dimension", SHAPE_INT, false, NULL},
+                                                {"max_tokens", SHAPE_INT, false, NULL},
+                                                {0}};
 
 static bool is_model(const struct call *call, const char *part)
 {
@@ -144,11 +83,11 @@ bool bedrock_invoke_read(struct call *call, char *why, size_t why_size)
     static const char *const titan_sizes[] = {"256", "512", "1024", NULL};
     static const char *const cohere_sizes[] = {"256", "512", "1024", "1536", NULL};
     struct slice body = call->req->body;
-    const struct member *table = is_model(call, "titan-embed-text-v1") ? titan_v1
-                                 : is_model(call, "titan-embed-text")  ? titan_v2
-                                 : is_model(call, "cohere.embed-v4")   ? cohere_v4
-                                 : is_model(call, "cohere.embed-")     ? cohere_v3
-                                                                       : NULL;
+    const struct shape_member *table = is_model(call, "titan-embed-text-v1") ? titan_v1
+                                       : is_model(call, "titan-embed-text")  ? titan_v2
+                                       : is_model(call, "cohere.embed-v4")   ? cohere_v4
+                                       : is_model(call, "cohere.embed-")     ? cohere_v3
+                                                                             : NULL;
     if (table == NULL)
         return refuse(why, why_size, "The provided model identifier is invalid.");
     if (!check(body, table, why, why_size))

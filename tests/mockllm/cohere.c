@@ -1,5 +1,5 @@
 /*
- * cohere.c: chat as Cohere's API answers it.
+ * cohere.c: chat as Cohere's API answers it; search.c has embed and rerank.
  *
  * Formats: https://docs.cohere.com/reference/chat and .../chat-stream,
  * https://docs.cohere.com/v2/docs/streaming, .../docs/tool-use-streaming, .../reference/errors.
@@ -9,6 +9,7 @@
 #include "tests/mockllm/dialect.h"
 #include "tests/mockllm/json.h"
 #include "tests/mockllm/sample.h"
+#include "tests/mockllm/search.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -664,6 +665,8 @@ static struct slice credential(const struct request *req)
 
 static const struct route routes[] = {
     {"POST", "/v2/chat", read_chat, write_chat},
+    {"POST", "/v2/embed", cohere_embed_read, cohere_embed_write},
+    {"POST", "/v2/rerank", cohere_rerank_read, cohere_rerank_write},
 };
 
 const struct dialect dialect_cohere = {

@@ -26,7 +26,7 @@ struct reply {
     struct piece *pieces;
     size_t npieces, cap;
     int64_t prompt_tokens, completion_tokens; /* what a provider would bill */
-    int64_t units; /* likewise: characters spoken, seconds heard, images made */
+    int64_t units; /* likewise: characters spoken, seconds heard, images made, searches */
 };
 
 /* A request as far as a dialect has read it. */

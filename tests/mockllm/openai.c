@@ -6,6 +6,8 @@
  */
 #include "tests/mockllm/openai.h"
 
+#include "tests/mockllm/search.h"
+
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -833,6 +835,7 @@ static const struct route routes[] = {
     {"POST", "/v1/responses/input_tokens", openai_count_read, openai_count_write},
     {"POST", "/v1/responses", openai_responses_read, openai_responses_write},
     {"POST", "/v1/completions", read_completion, write_completion},
+    {"POST", "/v1/rerank", openai_rerank_read, openai_rerank_write},
     {"POST", "/v1/embeddings", read_embeddings, write_embeddings},
     {"POST", "/v1/moderations", openai_read_moderation, openai_write_moderation},
     {"POST", "/v1/audio/speech", openai_read_speech, openai_write_speech},
