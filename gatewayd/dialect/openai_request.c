@@ -570,6 +570,7 @@ static int read_object(struct reader *r, struct json_doc *d, struct slice body, 
     out->root = openai_span(d, JSON_ROOT);
     if (read_members(r, &seen) < 0)
         return -1;
+    out->keeps &= op == DIALECT_CHAT;
     return check_required(r, seen, default_model);
 }
 

@@ -164,6 +164,12 @@ def test_files_that_a_message_names_must_be_the_owners(gateway, keys, mock):
     assert mock.bill() == []
 
 
+def test_a_count_of_tokens_keeps_nothing(gateway, keys):
+    body = {"model": MODEL, "input": "x"}
+    assert gateway.call("POST", f"{RESPONSES}/input_tokens", body, key=keys["solo"]).status == 200
+    assert "says no id" not in gateway.log_text()
+
+
 FOREIGN = "file-abc"
 HIDDEN = [
     {"input": [{"role": "user", "content": [
