@@ -15,7 +15,9 @@
 #include <stdarg.h>
 #include <cmocka.h>
 #include <glob.h>
+#include <linux/sockios.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 enum { MAX_PEERS = 32, MAX_PROVIDERS = 8, MAX_ARGS = 24, MAX_SCRIPTS = 512, SCRIPT_SECONDS = 120 };
@@ -693,6 +695,20 @@ static void do_floods(void)
     flood(who, arg_number(2), NULL);
 }
 
+static bool all_arrived(void *arg)
+{
+    const struct peer *p = arg;
+    int unacknowledged;
+    return ioctl(p->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged == 0;
+}
+
+/* All that was sent is at the gateway's end, read or not (tcp(7), SIOCOUTQ). */
+static void do_arrives(void)
+{
+    if (!world_wait(all_arrived, who))
+        give_up("what %s sends doesn't arrive", who->name);
+}
+
 /* ---- running ---- */
 
 static const struct {
@@ -744,6 +760,7 @@ static const struct {
       {"takes", do_takes},
       {"relays", do_relays},
       {"floods", do_floods},
+      {"arrives", do_arrives},
       {"answers-and-closes", do_answers_and_closes},
 };
 
@@ -823,12 +840,12 @@ static void read_config(void)
     buf_release(&conf);
 }
 
-static void play(const char *path)
+static void play(const char *path, const char *dir)
 {
     memset(&run, 0, sizeof run);
     run.path = path;
     run.text = run.at = read_file(path);
-    world_open();
+    world_open(dir);
     read_config();
     if (!world_run())
         give_up("%s", world.why);
@@ -840,18 +857,23 @@ static void play(const char *path)
     world_close();
 }
 
-/* In a process of its own: what one script breaks doesn't matter to the next. */
+/* In a process of its own: what one script breaks doesn't matter to the next, and its directory
+ * goes however it ends. */
 static void replay(void **state)
 {
+    char dir[256];
     int status;
+    assert_non_null(tmpdir_make(dir));
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
         alarm(SCRIPT_SECONDS);
-        play(*state);
+        play(*state, dir);
         exit(0);
     }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
+    pid_t ended = waitpid(pid, &status, 0);
+    tmpdir_remove(dir);
+    assert_int_equal(ended, pid);
     if (WIFSIGNALED(status))
         print_error("%s: %s\n", (const char *)*state, strsignal(WTERMSIG(status)));
     assert_int_equal(status, 0);
