@@ -12,6 +12,7 @@ const struct codec codec_bedrock = {
     .fields = bedrock_fields,
     .made_by = bedrock_made_by,
     .signature_is_bytes = true,
+    .answer_media = 1u << IR_PART_IMAGE,
     .reader_bytes = BEDROCK_READER_BYTES,
     .writer_bytes = BEDROCK_WRITER_BYTES,
     .read_request = bedrock_read_request_ir,

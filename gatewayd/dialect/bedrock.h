@@ -159,8 +159,9 @@ enum ir_finish bedrock_finish(const struct json_doc *d, uint32_t stop_reason);
 const char *bedrock_stop_reason(enum ir_finish f);
 /* The stop sequence in additionalModelResponseFields, which only some models say, if asked. */
 struct ir_text bedrock_stop_sequence(const struct json_doc *d, uint32_t fields);
-/* additionalModelResponseFields with it. */
-void bedrock_write_stop_sequence(struct json_writer *w, struct ir_text stop_sequence);
+/* additionalModelResponseFields with it and with what was left out of a stream; nothing of neither.
+ */
+void bedrock_write_more(struct json_writer *w, struct ir_text stop_sequence, struct slice left_out);
 
 /* "image/png" for "png", …; {NULL}: no such format. Static text. */
 struct ir_text bedrock_image_type(const struct json_doc *d, uint32_t format);

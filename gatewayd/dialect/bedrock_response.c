@@ -137,12 +137,15 @@ struct ir_text bedrock_stop_sequence(const struct json_doc *d, uint32_t fields)
     return ir_text_of(d, json_get_lit(d, json_get_lit(d, fields, "delta"), "stop_sequence"));
 }
 
-void bedrock_write_stop_sequence(struct json_writer *w, struct ir_text stop_sequence)
+void bedrock_write_more(struct json_writer *w, struct ir_text stop_sequence, struct slice left_out)
 {
-    if (!ir_has(stop_sequence))
+    if (!ir_has(stop_sequence) && !left_out.n)
         return;
     jw_member_object(w, "additionalModelResponseFields");
-    ir_member(w, "stop_sequence", stop_sequence);
+    if (ir_has(stop_sequence))
+        ir_member(w, "stop_sequence", stop_sequence);
+    if (left_out.n)
+        jw_member_str(w, "x-gw-dropped", left_out);
     jw_object_end(w);
 }
 
@@ -359,11 +362,6 @@ static void write_image(struct json_writer *w, const struct ir_part *p)
     jw_object_end(w);
 }
 
-static bool has_block(const struct ir_part *p)
-{
-    return p->kind != IR_PART_IMAGE || p->source == IR_SOURCE_BASE64;
-}
-
 static int write_part(struct json_writer *w, struct arena *a, const struct ir_part *p)
 {
     int rc = 0;
@@ -400,7 +398,7 @@ int bedrock_write_response_ir(const struct ir_response *r, const struct codec_ca
     jw_member_str(&w, "role", SLICE_LIT("assistant"));
     jw_member_array(&w, "content");
     for (const struct ir_part *p = choice ? choice->parts : NULL; p; p = p->next)
-        if (has_block(p) && write_part(&w, r->arena, p) < 0)
+        if (write_part(&w, r->arena, p) < 0)
             return -1;
     jw_array_end(&w);
     jw_object_end(&w);
@@ -412,7 +410,7 @@ int bedrock_write_response_ir(const struct ir_response *r, const struct codec_ca
     jw_member_i64(&w, "latencyMs", 0);
     jw_object_end(&w);
     if (choice)
-        bedrock_write_stop_sequence(&w, choice->stop_sequence);
+        bedrock_write_more(&w, choice->stop_sequence, slice_of(NULL, 0));
     jw_object_end(&w);
     return jw_finish(&w, &n);
 }

@@ -481,13 +481,13 @@ static int write_part_end(struct writer *s, struct buf *out)
     return close_frame(&f);
 }
 
-static int write_finish(const struct ir_event *ev, struct buf *out)
+static int write_finish(const struct codec_caller *c, const struct ir_event *ev, struct buf *out)
 {
     struct frame f;
     if (open_frame(&f, out, SLICE_LIT("messageStop")) < 0)
         return -1;
     jw_member_str(&f.w, "stopReason", slice_str(bedrock_stop_reason(ev->finish)));
-    bedrock_write_stop_sequence(&f.w, ev->stop_sequence);
+    bedrock_write_more(&f.w, ev->stop_sequence, c->left_out);
     return close_frame(&f);
 }
 
@@ -545,7 +545,7 @@ int bedrock_write_event(void *state, const struct codec_caller *c, const struct 
     case IR_EV_PART_END:
         return write_part_end(s, out);
     case IR_EV_FINISH:
-        return write_finish(ev, out);
+        return write_finish(c, ev, out);
     case IR_EV_ERROR:
         return bedrock_write_exception(out, exception_of(ev->fault), ev->text);
     case IR_EV_END:

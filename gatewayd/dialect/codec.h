@@ -33,6 +33,8 @@ struct codec_caller {
     const struct ir_request *request; /* Responses echo members of the request */
     int64_t estimated_input;          /* tokens, where the provider says none of an embedding's */
     int64_t now_s;                    /* time of the answer, where its provider didn't say one */
+    struct slice
+        left_out; /* of the stream so far, for what ends it and isn't SSE; n = 0: nothing */
 };
 
 struct codec {
@@ -42,7 +44,10 @@ struct codec {
     /* Who signs what this dialect's providers say of that model; of no model: whose an untagged
      * signature is in it. NULL: nothing is ever signed. */
     enum ir_maker (*made_by)(struct slice model);
-    bool signature_is_bytes;           /* base64 on the wire */
+    bool signature_is_bytes; /* base64 on the wire */
+    /* Bits of IR_PART_IMAGE, AUDIO, VIDEO, FILE which its answers have a place for, as base64.
+     * Parts of other kinds never reach a writer of answers (translate.h). */
+    unsigned answer_media;
     size_t reader_bytes, writer_bytes; /* of the stream states; zeroed by the caller */
 
     /* 1. The doc has been parsed and its root is an object. 0, or -1 with *why. Unknown roles and
@@ -88,5 +93,7 @@ GW_MUSTUSE int ir_check_fields(const struct ir_request *r, const struct codec *t
                                struct buf *dropped, struct dialect_refusal *why);
 /* Appends the caller's name of a field to the same list. dropped may be NULL. */
 void ir_list_dropped(const struct ir_request *r, unsigned f, struct buf *dropped);
+/* Appends any other name to the same list. */
+void ir_list_name(struct buf *dropped, struct slice name);
 
 #endif

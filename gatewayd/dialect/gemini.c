@@ -10,6 +10,8 @@ const struct codec codec_gemini = {
     .fields = gemini_fields,
     .made_by = provenance_gemini,
     .signature_is_bytes = true,
+    .answer_media =
+        1u << IR_PART_IMAGE | 1u << IR_PART_AUDIO | 1u << IR_PART_VIDEO | 1u << IR_PART_FILE,
     .reader_bytes = sizeof(struct gemini_reader),
     .writer_bytes = sizeof(struct gemini_writer),
     .read_request = gemini_read_request,

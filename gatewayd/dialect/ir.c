@@ -592,7 +592,7 @@ const char *ir_field_member(const struct ir_request *r, unsigned f)
     return name ? name : ir_op_field_text(r->op, f);
 }
 
-static void list_dropped(struct buf *dropped, struct slice name)
+void ir_list_name(struct buf *dropped, struct slice name)
 {
     static const struct slice more = SLICE_LIT(", ...");
     if (dropped->len >= more.n &&
@@ -610,7 +610,7 @@ static void list_dropped(struct buf *dropped, struct slice name)
 void ir_list_dropped(const struct ir_request *r, unsigned f, struct buf *dropped)
 {
     if (dropped)
-        list_dropped(dropped, slice_str(ir_field_member(r, f)));
+        ir_list_name(dropped, slice_str(ir_field_member(r, f)));
 }
 
 int ir_check_fields(const struct ir_request *r, const struct codec *t, struct buf *dropped,
@@ -630,9 +630,9 @@ int ir_check_fields(const struct ir_request *r, const struct codec *t, struct bu
             return -1;
         }
         if (row->fate == IR_DROPPED)
-            list_dropped(dropped, slice_str(ir_field_member(r, f)));
+            ir_list_name(dropped, slice_str(ir_field_member(r, f)));
     }
     for (const struct ir_unknown *u = r->unknown; u; u = u->next)
-        list_dropped(dropped, u->path);
+        ir_list_name(dropped, u->path);
     return 0;
 }

@@ -401,6 +401,7 @@ struct ir_response {
     struct ir_text service_tier, system_fingerprint;
     struct ir_choice *choices;
     struct dialect_usage usage; /* DIALECT_COUNT_TOKENS: input_tokens is what was counted */
+    enum dialect_fault fault;   /* the answer failed on its way: its usage alone counts */
     /* Of an operation of its own: ir_embed.h. */
     struct ir_vectors *vectors;
     struct ir_ranks *ranks;
@@ -440,6 +441,7 @@ struct ir_event {
     struct ir_text call_id, name; /* PART_START of TOOL_CALL */
     struct ir_text signature;     /* PART_START of TOOL_CALL: the call's own */
     struct ir_text media_type;    /* PART_START of IMAGE, AUDIO */
+    bool by_url;                  /* PART_START of IMAGE: its data is a URL, not base64 */
     struct slice logprobs;        /* DELTA of TEXT: raw JSON in OpenAI's form */
     const struct ir_citation *citation;
     struct ir_text id, model;                        /* START */

@@ -215,8 +215,6 @@ static int write_delta(struct out *o, const struct ir_event *ev, struct openai_c
         return write_arguments(o, ev, c->calls - 1);
     if (c->kind == IR_PART_IMAGE)
         return write_image(o, ev);
-    if (c->kind == IR_PART_AUDIO)
-        return 0;
     if (begin_delta(o, ev) < 0)
         return -1;
     if (c->kind == IR_PART_REASONING) {

@@ -97,6 +97,7 @@ const struct codec codec_openai_chat = {
     .framing = CODEC_SSE,
     .fields = openai_chat_fields,
     .made_by = provenance_chat,
+    .answer_media = 1u << IR_PART_IMAGE,
     .reader_bytes = sizeof(struct openai_chat_reader),
     .writer_bytes = sizeof(struct openai_chat_writer),
     .read_request = openai_chat_read_request,

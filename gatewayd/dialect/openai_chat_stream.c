@@ -240,11 +240,12 @@ static void take_content_part(struct in *in, uint32_t e)
     take_delta(in, IR_PART_TEXT, ir_text_of(d, json_get_lit(d, e, "text")), none);
 }
 
-static void take_whole_part(struct in *in, enum ir_part_kind kind, struct ir_text type,
-                            struct ir_text data)
+static void take_image(struct in *in, const struct ir_part *p)
 {
-    uint32_t part = begin_part(in, &(struct ir_event){.part_kind = kind, .media_type = type});
-    emit(in, &(struct ir_event){.kind = IR_EV_DELTA, .part = part, .text = data});
+    uint32_t part = begin_part(in, &(struct ir_event){.part_kind = IR_PART_IMAGE,
+                                                      .media_type = p->media_type,
+                                                      .by_url = p->source != IR_SOURCE_BASE64});
+    emit(in, &(struct ir_event){.kind = IR_EV_DELTA, .part = part, .text = p->data});
     emit(in, &(struct ir_event){.kind = IR_EV_PART_END, .part = part});
 }
 
@@ -257,8 +258,8 @@ static void take_images(struct in *in, uint32_t images)
         struct ir_part p = {.kind = IR_PART_IMAGE};
         struct ir_text url =
             ir_text_of(in->d, json_get_lit(in->d, json_get_lit(in->d, e, "image_url"), "url"));
-        if (ir_has(url) && openai_read_url(&r, NULL, url, &p) == 0 && p.source == IR_SOURCE_BASE64)
-            take_whole_part(in, IR_PART_IMAGE, p.media_type, p.data);
+        if (ir_has(url) && openai_read_url(&r, NULL, url, &p) == 0)
+            take_image(in, &p);
     }
 }
 

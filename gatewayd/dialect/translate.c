@@ -15,6 +15,7 @@ enum {
     ARENA_MAX_BYTES = 128 << 20,
     DROPPED_MAX_BYTES = 1024,
     MESSAGE_MAX_BYTES = 4096,
+    LEFT_OUT_CHOICES = 128, /* as many as any dialect can be asked for */
 };
 
 struct translation {
@@ -33,7 +34,13 @@ struct translation {
     struct {
         uint32_t choice, part;
         bool open, redacted, tagged;
-    } reasoning;     /* the part of it that began last */
+    } reasoning; /* the part of it that began last */
+    /* What of the answer the caller's dialect has no place for. */
+    struct {
+        struct buf names;
+        unsigned kinds;              /* told of so far, bits of enum ir_part_kind */
+        bool open[LEFT_OUT_CHOICES]; /* by choice: its part that is open is left out */
+    } left_out;
     struct buf *out; /* during a call */
     bool unwritten;  /* an event didn't fit */
     char first[ARENA_FIRST_BYTES] __attribute__((aligned(16)));
@@ -54,6 +61,7 @@ struct translation *translation_new(const struct codec *caller, const struct cod
     buf_init(&t->body, 0);
     buf_init(&t->dropped, DROPPED_MAX_BYTES);
     buf_init(&t->answer, 0);
+    buf_init(&t->left_out.names, DROPPED_MAX_BYTES);
     return t;
 }
 
@@ -72,6 +80,7 @@ void translation_free(struct translation *t)
     buf_release(&t->body);
     buf_release(&t->dropped);
     buf_release(&t->answer);
+    buf_release(&t->left_out.names);
     free(t);
 }
 
@@ -152,6 +161,76 @@ struct slice translation_dropped(const struct translation *t)
     return buf_slice(&t->dropped);
 }
 
+/* ---- what an answer has and the caller's dialect no place for ---- */
+
+static bool has_place(const struct translation *t, enum ir_part_kind kind, bool is_base64)
+{
+    static const unsigned media =
+        1u << IR_PART_IMAGE | 1u << IR_PART_AUDIO | 1u << IR_PART_VIDEO | 1u << IR_PART_FILE;
+    unsigned bit = 1u << kind;
+    return !(media & bit) || (is_base64 && t->caller->answer_media & bit);
+}
+
+/* Its name, the first time; {NULL} from then on. */
+static struct slice leave_out(struct translation *t, enum ir_part_kind kind)
+{
+    static const char *const names[] = {[IR_PART_IMAGE] = "answer.image",
+                                        [IR_PART_AUDIO] = "answer.audio",
+                                        [IR_PART_VIDEO] = "answer.video",
+                                        [IR_PART_FILE] = "answer.file"};
+    if (t->left_out.kinds & 1u << kind)
+        return slice_of(NULL, 0);
+    t->left_out.kinds |= 1u << kind;
+    return slice_str(names[kind]);
+}
+
+/* What was spoken is still told, where the provider wrote it down. */
+static void leave_out_of(struct translation *t, struct ir_choice *c)
+{
+    for (struct ir_part *p, **at = &c->parts; (p = *at) != NULL;) {
+        if (has_place(t, p->kind, p->source == IR_SOURCE_BASE64)) {
+            at = &p->next;
+            continue;
+        }
+        struct slice name = leave_out(t, p->kind);
+        if (name.n)
+            ir_list_name(&t->dropped, name);
+        if (p->kind == IR_PART_AUDIO && p->text.s.n)
+            p->kind = IR_PART_TEXT;
+        else
+            *at = p->next;
+    }
+}
+
+/* The head has been sent: a comment is all that every reader of SSE passes over. */
+static int tell_left_out(struct translation *t, struct slice name)
+{
+    if (!name.n)
+        return 0;
+    ir_list_name(&t->left_out.names, name);
+    t->as.left_out = buf_slice(&t->left_out.names);
+    return t->as.framing == CODEC_SSE
+               ? buf_printf(t->out, ": x-gw-dropped: %.*s\n\n", SLICE_FMT(name))
+               : 0;
+}
+
+/* Whether the event is of a part that the caller isn't given. */
+static bool is_left_out(struct translation *t, const struct ir_event *ev)
+{
+    bool of_part = ev->kind == IR_EV_PART_START || ev->kind == IR_EV_DELTA ||
+                   ev->kind == IR_EV_SIGNATURE || ev->kind == IR_EV_CITATION ||
+                   ev->kind == IR_EV_PART_END;
+    if (!of_part || ev->choice >= LEFT_OUT_CHOICES)
+        return false;
+    bool *open = &t->left_out.open[ev->choice];
+    if (ev->kind == IR_EV_PART_START) {
+        *open = !has_place(t, ev->part_kind, !ev->by_url);
+        if (*open && tell_left_out(t, leave_out(t, ev->part_kind)) < 0)
+            t->unwritten = true;
+    }
+    return *open;
+}
+
 /* ---- whole answers ---- */
 
 void translation_answer_as(struct translation *t, const struct codec_caller *c)
@@ -199,9 +278,11 @@ int translation_response(struct translation *t, struct json_doc *scratch, struct
     else {
         take_meter(t, &r, meter);
         provenance_mark(&r, t->provider, t->caller, t->model);
+        for (struct ir_choice *c = r.choices; c; c = c->next)
+            leave_out_of(t, c);
         if (!ir_has(r.model))
             r.model = ir_plain(t->model);
-        if (t->caller->write_response(&r, &t->as, &t->answer) < 0)
+        if (r.fault == DIALECT_FAULT_NONE && t->caller->write_response(&r, &t->as, &t->answer) < 0)
             *why = "the answer can't be written in the caller's dialect";
     }
     *out = buf_slice(&t->answer);
@@ -214,7 +295,8 @@ int translation_response(struct translation *t, struct json_doc *scratch, struct
 static void write_event(void *ctx, const struct ir_event *ev)
 {
     struct translation *t = ctx;
-    if (!t->unwritten && t->caller->write_event(t->writer, &t->as, ev, t->out) < 0)
+    if (!t->unwritten && !is_left_out(t, ev) &&
+        t->caller->write_event(t->writer, &t->as, ev, t->out) < 0)
         t->unwritten = true;
 }
 

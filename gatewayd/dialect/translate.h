@@ -5,6 +5,10 @@
  *   answer   provider's codec -> ir -> caller's codec
  *   stream   provider's codec -> sequence -> caller's codec, event by event
  *
+ * Images, sounds, videos and files of an answer which the caller's dialect has no place for are
+ * left out and named: whole answers in translation_dropped, streams, whose head is out by then, in
+ * a comment in front of what follows (SSE) or with their end (codec_caller.left_out).
+ *
  * What is metered comes from the same reading (meter.h). Texts of the request are borrowed: its
  * body must stand as long as the translation. No I/O; every buffer has a bound.
  */
@@ -30,7 +34,8 @@ GW_MUSTUSE int translation_request(struct translation *t, struct json_doc *scrat
                                    struct slice body, bool stream,
                                    const struct codec_target *target, size_t max_bytes,
                                    struct dialect_refusal *why);
-/* The provider's body; what was left out, for x-gw-dropped (n = 0: nothing). */
+/* The provider's body; what was left out, for x-gw-dropped (n = 0: nothing): of the request, and of
+ * a whole answer once there is one. */
 struct slice translation_body(const struct translation *t);
 struct slice translation_dropped(const struct translation *t);
 
@@ -39,7 +44,8 @@ void translation_head_tells(struct translation *t, int64_t input_tokens);
 /* How the answer is to look. c's texts are borrowed; its `request` is filled here. */
 void translation_answer_as(struct translation *t, const struct codec_caller *c);
 
-/* A whole 2xx body. The caller's is in *out, owned by t. -1 with *why, static text. */
+/* A whole 2xx body. The caller's is in *out, owned by t; nothing is, where meter->fault says that
+ * the answer failed on its way. -1 with *why, static text. */
 GW_MUSTUSE int translation_response(struct translation *t, struct json_doc *scratch,
                                     struct slice body, size_t max_bytes,
                                     struct dialect_response *meter, struct slice *out,

@@ -197,6 +197,14 @@ static bool is_estimated(const struct attempt *a)
            !(a->answer.usage.flags & USAGE_PRESENT);
 }
 
+static void answer_translated(struct attempt *a)
+{
+    struct slice dropped = translation_dropped(a->translation);
+    worker_account(a->w, &a->translation_held, translation_bytes(a->translation));
+    if (dropped.n > a->req->dropped.n)
+        a->req->dropped = arena_dup(&a->req->arena, dropped);
+}
+
 /* NULL, or why it can't be passed on. */
 static const char *read_whole(struct attempt *a, struct slice body)
 {
@@ -207,7 +215,7 @@ static const char *read_whole(struct attempt *a, struct slice body)
         tell_head(a);
         if (translation_response(a->translation, doc, body, a->in.max_bytes, &a->answer, &a->whole,
                                  &why) == 0)
-            worker_account(a->w, &a->translation_held, translation_bytes(a->translation));
+            answer_translated(a);
         a->req->estimated = !why && is_estimated(a);
         return why;
     }

@@ -58,7 +58,7 @@ static int tiny_write_request(const struct ir_request *r, const struct codec_tar
     return jw_finish(&w, &n);
 }
 
-/* {"id","text"} */
+/* {"id","text","image","sound"} */
 static int tiny_read_response(const struct json_doc *d, struct ir_response *r)
 {
     uint32_t text = json_get_lit(d, JSON_ROOT, "text");
@@ -69,6 +69,15 @@ static int tiny_read_response(const struct json_doc *d, struct ir_response *r)
     r->model = ir_text_of(d, json_get_lit(d, JSON_ROOT, "model"));
     c->finish = IR_FINISH_STOP;
     ir_add_part(r->arena, &c->parts, IR_PART_TEXT)->text = ir_text_of(d, text);
+    json_foreach_member(d, JSON_ROOT, k)
+    {
+        bool image = json_str_eq_lit(d, k, "image");
+        if (!image && !json_str_eq_lit(d, k, "sound"))
+            continue;
+        struct ir_part *p = ir_add_part(r->arena, &c->parts, image ? IR_PART_IMAGE : IR_PART_AUDIO);
+        p->source = json_str_eq_lit(d, k + 1, "url") ? IR_SOURCE_URL : IR_SOURCE_BASE64;
+        p->text = image ? p->text : ir_text_of(d, k + 1);
+    }
     r->usage = (struct dialect_usage){
         .flags = USAGE_PRESENT, .input_tokens = 3, .output_tokens = 2, .total_tokens = -1};
     return 0;
@@ -82,6 +91,8 @@ static int tiny_write_response(const struct ir_response *r, const struct codec_c
     jw_init_buf(&w, out);
     jw_object(&w);
     ir_member(&w, "said", r->choices->parts->text);
+    for (const struct ir_part *p = r->choices->parts->next; p; p = p->next)
+        ir_member(&w, "more", ir_has(p->text) ? p->text : IR_LIT("pixels"));
     ir_member(&w, "by", ir_has(c->model) ? c->model : r->model);
     jw_object_end(&w);
     return jw_finish(&w, &n);
@@ -99,7 +110,14 @@ static int tiny_read_event(void *state, const struct json_doc *d, struct slice t
         ev = (struct ir_event){.kind = IR_EV_PART_START, .part_kind = IR_PART_TEXT};
     } else if (slice_eq_str(type, "text"))
         ev = (struct ir_event){.kind = IR_EV_DELTA, .text = ir_plain(data)};
-    else if (slice_eq_str(type, "usage"))
+    else if (slice_eq_str(type, "image")) {
+        ev = (struct ir_event){.kind = IR_EV_PART_START,
+                               .part = 1,
+                               .part_kind = IR_PART_IMAGE,
+                               .by_url = slice_eq_str(data, "url")};
+        sink(ctx, &ev);
+        ev = (struct ir_event){.kind = IR_EV_DELTA, .part = 1, .text = IR_LIT("pixels")};
+    } else if (slice_eq_str(type, "usage"))
         ev = (struct ir_event){.kind = IR_EV_USAGE, .usage = &usage};
     else if (slice_eq_str(type, "finish")) {
         *n = 1;
@@ -126,7 +144,7 @@ static int tiny_write_event(void *state, const struct codec_caller *c, const str
     return buf_printf(out, "<%s%.*s>", ir_event_name(ev->kind), SLICE_FMT(ev->text.s));
 }
 
-static const struct codec tiny = {
+static struct codec tiny = {
     .name = "tiny",
     .fields = fields,
     .reader_bytes = sizeof(int),
@@ -248,6 +266,37 @@ static void test_whole_answers(void **state)
     translation_free(t);
 }
 
+/* What the caller's dialect has no place for is named, once; what was spoken is told in words. */
+static void test_what_is_left_out(void **state)
+{
+    static const struct {
+        unsigned media;
+        const char *in, *out, *dropped;
+    } cases[] = {
+        {0, "{\"text\":\"hi\",\"image\":\"b\",\"sound\":\"words\"}",
+         "{\"said\":\"hi\",\"more\":\"words\",\"by\":\"up\"}", "answer.image, answer.audio"},
+        {0, "{\"text\":\"hi\",\"image\":\"b\",\"sound\":\"\",\"image\":\"c\"}",
+         "{\"said\":\"hi\",\"by\":\"up\"}", "answer.image, answer.audio"},
+        {1u << IR_PART_IMAGE, "{\"text\":\"hi\",\"image\":\"b\"}",
+         "{\"said\":\"hi\",\"more\":\"pixels\",\"by\":\"up\"}", ""},
+        {1u << IR_PART_IMAGE, "{\"text\":\"hi\",\"image\":\"url\"}",
+         "{\"said\":\"hi\",\"by\":\"up\"}", "answer.image"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct dialect_response meter;
+        struct slice out;
+        const char *why;
+        struct translation *t = asked((struct ir_text){{NULL, 0}, false});
+        tiny.answer_media = cases[i].media;
+        assert_int_equal(
+            translation_response(t, &doc, slice_str(cases[i].in), 4096, &meter, &out, &why), 0);
+        assert_true(slice_eq_str(out, cases[i].out));
+        assert_true(slice_eq_str(translation_dropped(t), cases[i].dropped));
+        translation_free(t);
+    }
+    tiny.answer_media = 0;
+}
+
 /* "type:data type:data ..."; "." is the end of the provider's connection. */
 static int play(struct translation *t, const char *script, struct buf *out, const char **why)
 {
@@ -279,6 +328,10 @@ static void test_streams(void **state)
         /* no terminator, but a finish reason and a proper end of the connection */
         {"start text:a finish .", "<START><PART_START><DELTAa><PART_END><FINISH><END>", 0, false,
          false, NULL},
+        {"start text:a image:b text:c image:d finish end",
+         "<START><PART_START><DELTAa><PART_END>: x-gw-dropped: answer.image\n\n<PART_START><DELTAc>"
+         "<PART_END><FINISH><END>",
+         0, true, false, NULL},
         {"start text:a .", "<START><PART_START><DELTAa>", -1, false, false, NULL},
         {"start text:a error:busy", "<START><PART_START><DELTAa><ERRORbusy>", 0, false, true, NULL},
         {"error:busy", "<ERRORbusy>", 0, false, true, NULL},
@@ -406,10 +459,11 @@ static void test_meter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_whole_answers),    cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_usage_of_streams), cmocka_unit_test(test_unwritten_event),
-        cmocka_unit_test(test_errors),           cmocka_unit_test(test_meter),
+        cmocka_unit_test(test_requests),        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_whole_answers),   cmocka_unit_test(test_what_is_left_out),
+        cmocka_unit_test(test_streams),         cmocka_unit_test(test_usage_of_streams),
+        cmocka_unit_test(test_unwritten_event), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_meter),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
