@@ -225,7 +225,6 @@ int cohere_read_response(struct json_doc *d, struct slice body, enum dialect_op 
         return -1;
     memset(out, 0, sizeof *out);
     cohere_read_usage(d, JSON_ROOT, &out->usage);
-    out->fault = cohere_finish(d, json_get_lit(d, JSON_ROOT, "finish_reason")).fault;
     return 0;
 }
 

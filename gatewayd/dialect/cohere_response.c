@@ -96,8 +96,10 @@ int cohere_read_response_ir(const struct json_doc *d, struct ir_response *out)
     uint32_t message = json_get_lit(d, JSON_ROOT, "message");
     uint32_t content = json_get_lit(d, message, "content");
     struct cohere_finish finish = cohere_finish(d, json_get_lit(d, JSON_ROOT, "finish_reason"));
-    if (json_type(d, message) != JSON_OBJECT || finish.fault != DIALECT_FAULT_NONE)
-        return -1;
+    cohere_read_usage(d, JSON_ROOT, &out->usage);
+    out->fault = finish.fault;
+    if (json_type(d, message) != JSON_OBJECT)
+        return out->fault == DIALECT_FAULT_NONE ? -1 : 0;
     struct ir_choice *c = ir_add_choice(out, 0);
     if (!c)
         return -1;
@@ -109,7 +111,6 @@ int cohere_read_response_ir(const struct json_doc *d, struct ir_response *out)
         return -1;
     c->finish = finish.finish;
     c->logprobs = cohere_read_logprobs(d, json_get_lit(d, JSON_ROOT, "logprobs"), out->arena);
-    cohere_read_usage(d, JSON_ROOT, &out->usage);
     return 0;
 }
 

@@ -52,6 +52,7 @@ void meter_take_response(const struct ir_response *r, struct slice body,
 {
     memset(out, 0, sizeof *out);
     out->usage = r->usage;
+    out->fault = r->fault;
     take_name(r->id, &out->id);
     take_name(r->model, &out->model);
     (void)span_in(body, r->model, &out->model_value);

@@ -8,6 +8,7 @@
 #include "gatewayd/dialect/codec.h"
 #include "gatewayd/dialect/sequence.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -68,6 +69,9 @@ static const char *codec_response(const struct codec *from, const struct codec *
     ir_response_init(&r, &a, DIALECT_CHAT);
     if (from->read_response(&d, &r) < 0)
         snprintf(codec_text, sizeof codec_text, "not read");
+    else if (r.fault != DIALECT_FAULT_NONE)
+        snprintf(codec_text, sizeof codec_text, "failed, %" PRId64 " in, %" PRId64 " out",
+                 r.usage.input_tokens, r.usage.output_tokens);
     else if (to->write_response(&r, &c, &out) < 0)
         snprintf(codec_text, sizeof codec_text, "not written");
     else

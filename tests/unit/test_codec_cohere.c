@@ -271,7 +271,10 @@ static const struct {
      "'tokens':{'input_tokens':5,'output_tokens':2},'cached_tokens':0}}"},
     {&codec_cohere, &codec_cohere, "{'message':'no such model'}", "not read"},
     {&codec_cohere, &codec_cohere,
-     "{'id':'a','message':{'role':'assistant','content':[]},'finish_reason':'ERROR'}", "not read"},
+     "{'id':'a','message':{'role':'assistant','content':[]},'finish_reason':'ERROR',"
+     "'usage':{'billed_units':{'input_tokens':5,'output_tokens':2}}}",
+     "failed, 5 in, 2 out"},
+    {&codec_cohere, &codec_cohere, "{'finish_reason':'TIMEOUT'}", "failed, 0 in, 0 out"},
 };
 
 static void test_responses(void **state)
