@@ -25,9 +25,12 @@
     }
 
 const struct ir_field_row openai_chat_fields[IR_FIELD_COUNT] = {
-    [IR_F_SYSTEM] = CARRIED("messages[].role: system"),
-    [IR_F_DEVELOPER] =
-        MAPPED("messages[].role: developer", "system where the provider isn't OpenAI or Azure"),
+    [IR_F_SYSTEM] = MAPPED("messages[].role: system",
+                           "in its place; in front of the turns where the provider wants these to "
+                           "alternate, as Perplexity"),
+    [IR_F_DEVELOPER] = MAPPED(
+        "messages[].role: developer",
+        "system where the provider isn't OpenAI or Azure; its place is that of a system message"),
     [IR_F_NAME] = CARRIED("messages[].name"),
     [IR_F_IMAGE_BASE64] = CARRIED("image_url (data: URL)"),
     [IR_F_IMAGE_URL] = CARRIED("image_url"),

@@ -386,15 +386,29 @@ static void write_message(struct out *o, const struct ir_message *m)
     jw_object_end(&o->w);
 }
 
+static bool is_system(const struct ir_message *m)
+{
+    return m->role == IR_SYSTEM || m->role == IR_DEVELOPER;
+}
+
+/* m, or what is behind it where it has been said in front: "After the (optional) system message(s),
+ * user or tool message(s) should alternate with assistant message(s)", says Perplexity. */
+static const struct ir_message *next_turn(const struct out *o, const struct ir_message *m)
+{
+    while (m && is_system(m) && has_quirk(o, PROVIDER_QUIRK_ALTERNATES))
+        m = m->next;
+    return m;
+}
+
 /* Behind the messages that become one with m; the one behind m itself where none do. */
 static const struct ir_message *end_of_run(const struct out *o, const struct ir_message *m)
 {
-    const struct ir_message *end = m->next;
+    const struct ir_message *end = next_turn(o, m->next);
     if (!has_quirk(o, PROVIDER_QUIRK_ALTERNATES) || (m->role != IR_USER && m->role != IR_ASSISTANT))
         return end;
     while (end && end->role == m->role && !has_kind(end->parts, IR_PART_TOOL_CALL))
-        end = end->next;
-    return has_kind(m->parts, IR_PART_TOOL_CALL) ? m->next : end;
+        end = next_turn(o, end->next);
+    return has_kind(m->parts, IR_PART_TOOL_CALL) ? next_turn(o, m->next) : end;
 }
 
 static void write_run(struct out *o, const struct ir_message *m, const struct ir_message *end)
@@ -402,7 +416,7 @@ static void write_run(struct out *o, const struct ir_message *m, const struct ir
     write_media_of_results(o, m);
     begin_message(o, m->role == IR_USER ? "user" : "assistant", m->name);
     jw_member_array(&o->w, "content");
-    for (; m != end; m = m->next)
+    for (; m != end; m = next_turn(o, m->next))
         for (const struct ir_part *p = m->parts; p; p = p->next)
             if (m->role == IR_USER ? is_content(p) : is_text(p))
                 write_part(o, p);
@@ -414,9 +428,12 @@ static void write_messages(struct out *o)
 {
     const struct ir_message *end;
     jw_member_array(&o->w, "messages");
-    for (const struct ir_message *m = o->r->messages; m; m = end) {
+    for (const struct ir_message *m = o->r->messages; m; m = m->next)
+        if (is_system(m) && has_quirk(o, PROVIDER_QUIRK_ALTERNATES))
+            write_message(o, m);
+    for (const struct ir_message *m = next_turn(o, o->r->messages); m; m = end) {
         end = end_of_run(o, m);
-        if (end == m->next)
+        if (end == next_turn(o, m->next))
             write_message(o, m);
         else
             write_run(o, m, end);

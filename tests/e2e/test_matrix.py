@@ -95,6 +95,35 @@ def test_hops(stage, client, first, second, stream, tools):
         turns.append((name, turn))
 
 
+TARGETS = {"openai.chat": "/v1/chat/completions", "openai.responses": "/v1/responses", "anthropic": "/v1/messages",
+           "cohere": "/v2/chat"}
+KEEPS_PLACES = {"openai.chat": "messages", "openai.responses": "input"}
+
+
+@pytest.mark.parametrize("client, provider", [(c, p) for c, p in PAIRS if c in TARGETS and upstream_dialect(c, p) != c])
+def test_system_messages_in_the_middle(stage, client, provider):
+    """They keep their place where the provider's dialect has one for them, else all are said in front."""
+    said = [("system", "First."), ("user", "One."), ("system", "Second."), ("user", "Two."), ("assistant", "Three."),
+            ("system", "Third."), ("user", "Four.")]
+    messages = [{"role": role, "content": text} for role, text in said]
+    body = {"model": f"{provider}-chat", "input" if client == "openai.responses" else "messages": messages}
+    if client == "anthropic":
+        body["max_tokens"] = 100
+    answer = stage.gateway.call("POST", TARGETS[client], body)
+    assert answer.status == 200, answer
+    upstream, received = upstream_dialect(client, provider), stage.mock.last_request()
+    body = parse(received.body)
+    if upstream in KEEPS_PLACES:
+        sent = body[KEEPS_PLACES[upstream]]
+        plain = lambda content: content if isinstance(content, str) else "".join(part["text"] for part in content)
+        assert [(message["role"], plain(message["content"])) for message in sent] == said
+        return
+    seen = DIALECTS[upstream].seen(*PROVIDERS[provider].plain(received.target, body))
+    assert [word for word in seen.system.replace(".", ". ").split()] == ["First.", "Second.", "Third."]
+    assert [role for role, _ in seen.texts][-1] == "user"
+    assert "".join(text for _, text in seen.texts) == "One.Two.Three.Four."
+
+
 def converse(port, key, mock, client, upstream, model, scenario, mode, provider=None):
     """All of a scenario; without a provider the mock is asked directly."""
     module, stream = DIALECTS[client], mode != "whole"

@@ -307,6 +307,21 @@ def test_neighbours_of_one_role(gateway, internet):
     assert [message["role"] for message in sent["groq"]] == ["user", "user", "assistant", "assistant", "user"]
 
 
+def test_system_messages_between_turns(gateway, internet):
+    """Are said in front where the provider wants roles to alternate, and keep their places elsewhere."""
+    said = [("user", "a"), ("system", "S"), ("user", "b"), ("assistant", "c"), ("system", "T"), ("assistant", "d"),
+            ("user", "e")]
+    sent = {}
+    for name in ("perplexity", "groq"):
+        body = {"model": model_name(name, "m"), "input": [{"role": role, "content": text} for role, text in said]}
+        assert gateway.call("POST", "/v1/responses", body).status == 200
+        sent[name] = internet.last.json()["messages"]
+    plain = lambda content: content if isinstance(content, str) else "".join(part["text"] for part in content)
+    words = {name: [(message["role"], plain(message["content"])) for message in sent[name]] for name in sent}
+    assert words["perplexity"] == [("system", "S"), ("system", "T"), ("user", "ab"), ("assistant", "cd"), ("user", "e")]
+    assert words["groq"] == said
+
+
 # ---- the provider's own dialect: nothing but usage ----
 
 @pytest.mark.parametrize("name", CHATS)
