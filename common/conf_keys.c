@@ -357,15 +357,17 @@ static const struct conf_row rows[] = {
         .doc = "`model` in answers: what the provider wrote, or the name the caller used."),
     ROW("default.*", CONF_JSON_SCALAR, AT(struct raw_model, defaults), .flags = CONF_FAMILY,
         .example = "default.temperature = 0.7",
-        .doc = "Member of the request body where the caller gave none. Dots go into objects; a "
-               "\"quoted\" value is text."),
+        .doc = "Member of the body of a request to generate text (chat, completions, responses, "
+               "messages, generateContent, converse; no other) where the caller gave none. Dots go "
+               "into objects; a \"quoted\" value is text."),
     ROW("set.*", CONF_JSON_SCALAR, AT(struct raw_model, set), .flags = CONF_FAMILY,
-        .example = "set.metadata.source = gateway", .doc = "Member that is always set."),
+        .example = "set.metadata.source = gateway",
+        .doc = "Member that is always set, in the same requests."),
     ROW("set_json.*", CONF_JSON, AT(struct raw_model, set), .flags = CONF_FAMILY,
         .example = "set_json.provider = {\"order\":[\"a\",\"b\"]}",
         .doc = "The same, with any JSON value."),
     ROW("drop", CONF_LIST, AT(struct raw_model, pub.drop), .example = "logprobs",
-        .doc = "Top-level members of the request body that are taken out."),
+        .doc = "Top-level members that are taken out of the body of the same requests."),
     ROW("affinity", CONF_ENUM, AT(struct raw_model, affinity), .def = "off",
         .words = affinity_words, .doc = "Keeping conversations on one credential."),
     ROW("fallback.*", CONF_STRING, .flags = CONF_LATER | CONF_FAMILY,

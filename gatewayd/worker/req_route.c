@@ -74,10 +74,11 @@ static bool read_relayed(struct req *r, const struct buf *body)
     return rc == 0 || refuse_body(r, &why);
 }
 
-/* What is changed are requests that the model answers, not what is made for later ones. */
+/* The settings speak of generating text: max_tokens or temperature has no place in an embedding, a
+ * count of tokens or an image, whose providers refuse members they don't know. */
 static bool takes_edits(const struct req *r)
 {
-    return !r->ask.form_boundary.n && (!r->relay || r->relay->role == RELAY_PLAIN);
+    return r->route->op == DIALECT_CHAT || r->route->op == DIALECT_COMPLETIONS;
 }
 
 /* default.X, set.X and drop of the model; then the edited body is what counts. */
@@ -96,7 +97,7 @@ static bool apply_edits(struct req *r, const struct conf_model *m)
         return false;
     }
     worker_account(w, &r->edited_held, r->edited.cap);
-    return r->relay ? read_relayed(r, &r->edited) : read_body(r, &r->edited);
+    return read_body(r, &r->edited);
 }
 
 /* A body without a type is taken for JSON, never for a form: that needs its boundary. */
