@@ -240,13 +240,49 @@ static void forward_fields(struct headwriter *h, const struct req *r, const stru
     }
 }
 
-/* The caller's query but for what is the gateway's affair: the key, and Azure's version. */
+/* A query's name as its reader takes it: percent-encodings decoded (RFC 3986 section 2.1). Longer
+ * ones than `out` are cut: they are none of those it is compared with. */
+static struct slice decode_name(struct slice name, char *out, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < name.n && n < cap; i++) {
+        char digits[3] = {0}, *end = digits;
+        if (name.p[i] == '%' && name.n - i > 2 && isxdigit((unsigned char)name.p[i + 1]))
+            memcpy(digits, name.p + i + 1, 2);
+        unsigned long byte = strtoul(digits, &end, 16);
+        bool decoded = end == digits + 2;
+        out[n++] = decoded ? (char)byte : name.p[i];
+        i += decoded ? 2 : 0;
+    }
+    return slice_of(out, n);
+}
+
+bool upstream_query_passes(struct slice param)
+{
+    /* cloud.google.com/apis/docs/system-parameters (names may begin with a dollar sign); RFC 6750
+     * section 2.3; Azure's and others' spellings of a key. */
+    static const struct slice ours[] = {
+        SLICE_LIT("key"),           SLICE_LIT("api_key"),          SLICE_LIT("api-key"),
+        SLICE_LIT("apikey"),        SLICE_LIT("access_token"),     SLICE_LIT("oauth_token"),
+        SLICE_LIT("bearer_token"),  SLICE_LIT("x-api-key"),        SLICE_LIT("x-goog-api-key"),
+        SLICE_LIT("authorization"), SLICE_LIT("subscription-key"), SLICE_LIT("api-version"),
+    };
+    char text[32];
+    struct slice name = decode_name(slice_split(&param, '='), text, sizeof text);
+    if (name.n && name.p[0] == '$')
+        name = slice_of(name.p + 1, name.n - 1);
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        if (slice_ieq(name, ours[i]))
+            return false;
+    return true;
+}
+
+/* The caller's query but for what is the gateway's affair. */
 static void put_query(struct headwriter *h, struct slice query, bool more)
 {
     while (query.p) {
         struct slice param = slice_split(&query, '&');
-        if (param.n == 0 || slice_starts_with(param, SLICE_LIT("key=")) ||
-            slice_starts_with(param, SLICE_LIT("api-version=")))
+        if (param.n == 0 || !upstream_query_passes(param))
             continue;
         headwriter_put(h, more ? SLICE_LIT("&") : SLICE_LIT("?"));
         headwriter_put(h, param);
