@@ -396,10 +396,10 @@ void conn_abort(struct conn *c)
 
 /* ---- input ---- */
 
-static void refuse_head(struct conn *c, const struct http_error *err)
+static void refuse_head(struct conn *c, struct slice head, const struct http_error *err)
 {
     c->close_after = true;
-    reply_bad_head(c, err);
+    reply_bad_head(c, head, err);
     answered(c);
 }
 
@@ -423,14 +423,14 @@ static size_t consume_head(struct conn *c, const char *p, size_t n)
     case HTTP_STEP_MORE:
         return skipped;
     case HTTP_STEP_BAD:
-        refuse_head(c, &err);
+        refuse_head(c, slice_of(p, n), &err);
         return skipped;
     case HTTP_STEP_DONE:
         break;
     }
     conn_set_state(c, CONN_BODY);
     if (!req_begin(c, p, head_len, &err))
-        refuse_head(c, &err);
+        refuse_head(c, slice_of(p, head_len), &err);
     return skipped + head_len;
 }
 
@@ -691,7 +691,7 @@ static void on_timer(struct wheel_timer *t)
     struct conn *c = container_of(t, struct conn, timer);
     if (c->state == CONN_HEAD && c->head_since_us) {
         static const struct http_error late = {408, 0, "the request head did not arrive in time"};
-        refuse_head(c, &late);
+        refuse_head(c, buf_slice(&c->in), &late);
     } else if (c->state == CONN_BODY) {
         c->close_after = true;
         req_body_failed(c->req, 408, "body_timeout", "the request body did not arrive in time");

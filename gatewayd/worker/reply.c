@@ -242,8 +242,16 @@ void reply_error(struct req *r, const char *param)
                slice_of(extra, (size_t)(h.at - extra)));
 }
 
-void reply_bad_head(struct conn *c, const struct http_error *err)
+static const struct dialect *dialect_of_head(struct slice head)
 {
+    struct slice line = slice_split(&head, '\n');
+    (void)slice_split(&line, ' ');
+    return route_error_dialect(line);
+}
+
+void reply_bad_head(struct conn *c, struct slice raw, const struct http_error *err)
+{
+    const struct dialect *d = dialect_of_head(raw);
     char body[ERROR_BODY_BYTES], head[512], id_text[CRYPTO_REQUEST_ID_TEXT_BYTES], message[200];
     uint8_t id[CRYPTO_REQUEST_ID_BYTES];
     crypto_request_id(clock_wall_us(), id);
@@ -251,10 +259,11 @@ void reply_bad_head(struct conn *c, const struct http_error *err)
     snprintf(message, sizeof message, "malformed HTTP request: %s (byte %u of the head)",
              err->reason, err->offset);
     struct dialect_error e = {.message = slice_str(message),
-                              .type = dialect_openai.error_type(err->status, "bad_http"),
+                              .type = d->error_type(err->status, "bad_http"),
                               .code = "bad_http",
-                              .status = err->status};
-    struct slice b = error_body(&dialect_openai, body, sizeof body, &e);
+                              .status = err->status,
+                              .request_id = slice_str(id_text)};
+    struct slice b = error_body(d, body, sizeof body, &e);
     struct headwriter h;
     headwriter_init(&h, head, sizeof head);
     write_status_line(&h, err->status);
@@ -263,6 +272,8 @@ void reply_bad_head(struct conn *c, const struct http_error *err)
                                            .framing = REPLY_LENGTH,
                                            .length = b.n});
     headwriter_field_lit(&h, "x-request-id", slice_str(id_text));
+    if (d->error_type_field)
+        headwriter_field(&h, slice_str(d->error_type_field), slice_str(e.type));
     if (c->w->current->conf->http.cors_origins.n) /* whose origin it is isn't known */
         headwriter_lit(&h, "vary: origin\r\n");
     headwriter_lit(&h, "connection: close\r\n");

@@ -37,8 +37,9 @@ struct slice reply_write_head(struct req *r, const struct reply_head *h,
 void reply_json(struct req *r, int status, struct slice json);
 /* The error object of the route's dialect, from r->status, r->code and r->detail. */
 void reply_error(struct req *r, const char *param);
-/* A head that can't even be parsed: there is no request yet. */
-void reply_bad_head(struct conn *c, const struct http_error *err);
+/* A head that can't even be parsed: there is no request yet. head: what has come of it; the dialect
+ * is told by the start of its target. */
+void reply_bad_head(struct conn *c, struct slice head, const struct http_error *err);
 enum { REPLY_OVERLOAD_BYTES = 1024 };
 /* A whole 503 for a connection that isn't taken: there will be no request. */
 struct slice reply_overload(char out[REPLY_OVERLOAD_BYTES]);
