@@ -259,13 +259,14 @@ static struct slice decode_name(struct slice name, char *out, size_t cap)
 
 bool upstream_query_passes(struct slice param)
 {
-    /* cloud.google.com/apis/docs/system-parameters (names may begin with a dollar sign); RFC 6750
-     * section 2.3; Azure's and others' spellings of a key. */
+    /* cloud.google.com/apis/docs/system-parameters (names may begin with a dollar sign; httpMethod
+     * makes it another request); RFC 6750 section 2.3; Azure's and others' spellings of a key. */
     static const struct slice ours[] = {
         SLICE_LIT("key"),           SLICE_LIT("api_key"),          SLICE_LIT("api-key"),
         SLICE_LIT("apikey"),        SLICE_LIT("access_token"),     SLICE_LIT("oauth_token"),
         SLICE_LIT("bearer_token"),  SLICE_LIT("x-api-key"),        SLICE_LIT("x-goog-api-key"),
         SLICE_LIT("authorization"), SLICE_LIT("subscription-key"), SLICE_LIT("api-version"),
+        SLICE_LIT("httpMethod"),
     };
     char text[32];
     struct slice name = decode_name(slice_split(&param, '='), text, sizeof text);

@@ -23,7 +23,8 @@ struct slice upstream_head_write(struct req *r, const struct candidate *cand,
                                  const struct upstream_token *token, const struct iovec *body,
                                  int n_body);
 /* Whether a parameter ("name=value") of the caller's query may go on: nothing that a provider could
- * take for a credential beside ours, however its name is encoded, and not Azure's version. */
+ * take for a credential beside ours or for another method, however its name is encoded, and not
+ * Azure's version. */
 bool upstream_query_passes(struct slice param);
 
 #endif
