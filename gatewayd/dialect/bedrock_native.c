@@ -8,7 +8,6 @@
 #include "gatewayd/dialect/bedrock.h"
 #include "gatewayd/dialect/meter.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 struct light {
@@ -17,24 +16,10 @@ struct light {
     struct dialect_refusal *why;
 };
 
-static int refuse(struct dialect_refusal *why, const char *code, const char *param, const char *fmt,
-                  ...) GW_PRINTF(4, 5);
-static int refuse(struct dialect_refusal *why, const char *code, const char *param, const char *fmt,
-                  ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(why->message, sizeof why->message, fmt, ap);
-    va_end(ap);
-    snprintf(why->param, sizeof why->param, "%s", param);
-    why->code = code;
-    return -1;
-}
-
 static int wrong_type(struct light *r, const char *param, uint32_t v, const char *expected)
 {
-    return refuse(r->why, "invalid_type", param, "%s: must be %s, not %s.", param, expected,
-                  json_type_name(json_type(r->d, v)));
+    return dialect_refuse(r->why, "invalid_type", param, "%s: must be %s, not %s.", param, expected,
+                          json_type_name(json_type(r->d, v)));
 }
 
 /* The largest of all limits that are given: models take some of their own beside the API's. */
@@ -44,8 +29,8 @@ static int read_limit(struct light *r, const char *param, uint32_t v)
     if (v == JSON_NONE || json_is_null(r->d, v))
         return 0;
     if (json_i64(r->d, v, &n) < 0 || n < 0 || n > USAGE_MAX_TOKENS)
-        return refuse(r->why, "invalid_value", param, "%s: must be an integer from 0 to %d.", param,
-                      (int)USAGE_MAX_TOKENS);
+        return dialect_refuse(r->why, "invalid_value", param,
+                              "%s: must be an integer from 0 to %d.", param, (int)USAGE_MAX_TOKENS);
     r->out->max_output_tokens = GW_MAX(r->out->max_output_tokens, n);
     return 0;
 }
@@ -234,8 +219,8 @@ static int read_members(struct light *r, uint32_t request)
             if (!json_str_eq(r->d, k, members[i].name))
                 continue;
             if (seen >> i & 1)
-                return refuse(r->why, "duplicate_member", members[i].name.p,
-                              "%s: is given more than once.", members[i].name.p);
+                return dialect_refuse(r->why, "duplicate_member", members[i].name.p,
+                                      "%s: is given more than once.", members[i].name.p);
             seen |= 1u << i;
             if (!json_is_null(r->d, k + 1) && members[i].read(r, k + 1) < 0)
                 return -1;
@@ -260,17 +245,20 @@ int bedrock_read_request(struct json_doc *d, struct slice body, enum dialect_op 
     out->op = op;
     out->max_output_tokens = out->n = out->best_of = -1;
     if (default_model.n == 0 || default_model.n > DIALECT_NAME_BYTES)
-        return refuse(why, "invalid_value", "modelId",
-                      "modelId: must be a name of 1 to %d bytes in the path.", DIALECT_NAME_BYTES);
+        return dialect_refuse(why, "invalid_value", "modelId",
+                              "modelId: must be a name of 1 to %d bytes in the path.",
+                              DIALECT_NAME_BYTES);
     memcpy(out->model.s, default_model.p, default_model.n);
     out->model.n = (uint8_t)default_model.n;
     if (json_parse(d, body.p, body.n) < 0) {
         json_parse_error(d, &e);
-        return refuse(why, "invalid_json", "", "The request body is not valid JSON: %s.", e.msg);
+        return dialect_refuse(why, "invalid_json", "", "The request body is not valid JSON: %s.",
+                              e.msg);
     }
     if (json_type(d, JSON_ROOT) != JSON_OBJECT)
-        return refuse(why, "invalid_json", "", "The request body must be a JSON object, not %s.",
-                      json_type_name(json_type(d, JSON_ROOT)));
+        return dialect_refuse(why, "invalid_json", "",
+                              "The request body must be a JSON object, not %s.",
+                              json_type_name(json_type(d, JSON_ROOT)));
     out->root = (struct dialect_span){d->toks[JSON_ROOT].off, d->toks[JSON_ROOT].end};
     out->include_usage = true; /* its streams always carry it */
     out->hosted_tools = is_stored_prompt(default_model);

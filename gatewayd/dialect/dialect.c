@@ -3,6 +3,9 @@
  */
 #include "gatewayd/dialect/dialect.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 const char *dialect_op_name(enum dialect_op op)
 {
     static const char *const names[] = {
@@ -80,6 +83,18 @@ int dialect_splice_model(const struct dialect_request *req, struct slice model, 
         return add_made(out, req->root.off + 1, 0, slice_of(text, n));
     return add_made(out, req->model_value.off, req->model_value.end - req->model_value.off,
                     slice_of(text, n));
+}
+
+int dialect_refuse(struct dialect_refusal *why, const char *code, const char *param,
+                   const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(why->message, sizeof why->message, fmt, ap);
+    va_end(ap);
+    snprintf(why->param, sizeof why->param, "%s", param);
+    why->code = code;
+    return -1;
 }
 
 void dialect_add_ref(struct dialect_request *req, const struct json_doc *d, uint32_t v,

@@ -134,6 +134,10 @@ struct dialect_refusal {
     const char *code; /* static text or NULL */
 };
 
+/* Fills *why; param: "" if none. Returns -1. */
+int dialect_refuse(struct dialect_refusal *why, const char *code, const char *param,
+                   const char *fmt, ...) GW_PRINTF(4, 5);
+
 /* Notes the object that string v of the body names. */
 void dialect_add_ref(struct dialect_request *req, const struct json_doc *d, uint32_t v,
                      enum object_kind kind, const char *param);

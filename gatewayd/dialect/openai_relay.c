@@ -12,7 +12,6 @@
 #include "gatewayd/dialect/openai.h"
 #include "gatewayd/http/multipart.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 /* An audio token of speech is about 50 ms (OpenAI's guide to its realtime costs); at 100 bytes each
@@ -35,20 +34,6 @@ struct form {
     uint32_t seen;
 };
 
-static int refuse(struct dialect_refusal *why, const char *code, const char *param, const char *fmt,
-                  ...) GW_PRINTF(4, 5);
-static int refuse(struct dialect_refusal *why, const char *code, const char *param, const char *fmt,
-                  ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(why->message, sizeof why->message, fmt, ap);
-    va_end(ap);
-    snprintf(why->param, sizeof why->param, "%s", param);
-    why->code = code;
-    return -1;
-}
-
 static bool is_utf8(struct slice s)
 {
     const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
@@ -65,13 +50,13 @@ static bool is_utf8(struct slice s)
 static int take_name(struct form *f, const char *param, struct slice v, struct dialect_name *out)
 {
     if (v.n == 0 || v.n > DIALECT_NAME_BYTES || !is_utf8(v))
-        return refuse(f->why, "invalid_value", param,
-                      "'%s' must be a name of 1 to %d bytes of valid Unicode.", param,
-                      DIALECT_NAME_BYTES);
+        return dialect_refuse(f->why, "invalid_value", param,
+                              "'%s' must be a name of 1 to %d bytes of valid Unicode.", param,
+                              DIALECT_NAME_BYTES);
     for (size_t i = 0; i < v.n; i++)
         if ((unsigned char)v.p[i] < 0x20 || v.p[i] == 0x7f)
-            return refuse(f->why, "invalid_value", param, "'%s' must not hold control characters.",
-                          param);
+            return dialect_refuse(f->why, "invalid_value", param,
+                                  "'%s' must not hold control characters.", param);
     memcpy(out->s, v.p, v.n);
     out->n = (uint8_t)v.n;
     return 0;
@@ -103,7 +88,7 @@ static int form_stream(struct form *f, const char *param, struct slice v)
     for (size_t i = 0; i < ARRAY_LEN(no); i++)
         if (slice_ieq(v, slice_str(no[i])))
             return 0;
-    return refuse(f->why, "invalid_type", param, "'%s' must be true or false.", param);
+    return dialect_refuse(f->why, "invalid_type", param, "'%s' must be true or false.", param);
 }
 
 static int form_prompt(struct form *f, const char *param, struct slice v)
@@ -119,8 +104,8 @@ static int form_n(struct form *f, const char *param, struct slice v)
 {
     uint64_t n;
     if (slice_to_u64(v, FORM_N_MAX, &n) < 0 || n == 0)
-        return refuse(f->why, "invalid_value", param, "'%s' must be an integer from 1 to %d.",
-                      param, FORM_N_MAX);
+        return dialect_refuse(f->why, "invalid_value", param,
+                              "'%s' must be an integer from 1 to %d.", param, FORM_N_MAX);
     f->out->n = (int64_t)n;
     return 0;
 }
@@ -169,9 +154,11 @@ static int take_field(struct form *f, const struct multipart_part *part)
         if (!(fields[i].forms & form_of(f->op)) || !slice_eq(part->name, fields[i].name))
             continue;
         if (part->is_file)
-            return refuse(f->why, "invalid_type", name, "'%s' must be a field, not a file.", name);
+            return dialect_refuse(f->why, "invalid_type", name, "'%s' must be a field, not a file.",
+                                  name);
         if (f->seen >> i & 1)
-            return refuse(f->why, "duplicate_member", name, "'%s' is given more than once.", name);
+            return dialect_refuse(f->why, "duplicate_member", name, "'%s' is given more than once.",
+                                  name);
         f->seen |= UINT32_C(1) << i;
         return fields[i].read(f, name, part->data);
     }
@@ -186,7 +173,7 @@ static int take_file(struct form *f, const struct multipart_part *part)
     else if (form_of(f->op) != UPLOAD)
         f->out->images++;
     else if (upload->end)
-        return refuse(f->why, "duplicate_member", "file", "there must be one file.");
+        return dialect_refuse(f->why, "duplicate_member", "file", "there must be one file.");
     else {
         upload->off = (uint32_t)(part->data.p - f->body);
         upload->end = upload->off + (uint32_t)part->data.n;
@@ -198,14 +185,15 @@ static int check_form(struct form *f, bool file, struct slice default_model)
 {
     const char *name = form_of(f->op) & (AUDIO | UPLOAD) ? "file" : "image";
     if (!file)
-        return refuse(f->why, "missing_required_parameter", name, "'%s' is required, as a file.",
-                      name);
+        return dialect_refuse(f->why, "missing_required_parameter", name,
+                              "'%s' is required, as a file.", name);
     if (f->seen >> FIELD_MODEL & 1)
         return 0;
     if (default_model.n == 0 && relay_of(f->op)->model != RELAY_MODEL_NEEDED)
         return 0;
     if (default_model.n == 0 || default_model.n > DIALECT_NAME_BYTES)
-        return refuse(f->why, "missing_required_parameter", "model", "'model' is required.");
+        return dialect_refuse(f->why, "missing_required_parameter", "model",
+                              "'model' is required.");
     memcpy(f->out->model.s, default_model.p, default_model.n);
     f->out->model.n = (uint8_t)default_model.n;
     return 0;
@@ -228,9 +216,10 @@ int relay_read_form(struct slice body, struct slice boundary, enum dialect_op op
     for (;;) {
         switch (multipart_next(&m, &part)) {
         case MULTIPART_BAD:
-            return refuse(why, "invalid_form", "",
-                          "The request body is not valid multipart/form-data: %s, at byte %zu.",
-                          m.why, m.why_at);
+            return dialect_refuse(
+                why, "invalid_form", "",
+                "The request body is not valid multipart/form-data: %s, at byte %zu.", m.why,
+                m.why_at);
         case MULTIPART_END:
             return check_form(&f, file, default_model);
         case MULTIPART_PART:

@@ -8,7 +8,6 @@
 #include "gatewayd/dialect/openai.h"
 #include "gatewayd/dialect/relay.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 struct member;
@@ -23,24 +22,10 @@ struct reader {
     struct dialect_refusal *why;
 };
 
-static int refuse(struct dialect_refusal *why, const char *code, const char *param, const char *fmt,
-                  ...) GW_PRINTF(4, 5);
-static int refuse(struct dialect_refusal *why, const char *code, const char *param, const char *fmt,
-                  ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(why->message, sizeof why->message, fmt, ap);
-    va_end(ap);
-    snprintf(why->param, sizeof why->param, "%s", param);
-    why->code = code;
-    return -1;
-}
-
 static int wrong_type(const struct reader *r, const char *param, uint32_t v, const char *expected)
 {
-    return refuse(r->why, "invalid_type", param, "'%s' must be %s, not %s.", param, expected,
-                  json_type_name(json_type(r->d, v)));
+    return dialect_refuse(r->why, "invalid_type", param, "'%s' must be %s, not %s.", param,
+                          expected, json_type_name(json_type(r->d, v)));
 }
 
 /* Names go into header fields and logs. */
@@ -59,12 +44,12 @@ static int read_model(struct reader *r, const char *param, uint32_t v)
     if (json_type(r->d, v) != JSON_STRING)
         return wrong_type(r, param, v, "a string");
     if (json_str_decode(r->d, v, m->s, sizeof m->s, &n) < 0 || n == 0)
-        return refuse(r->why, "invalid_value", param,
-                      "'%s' must be a name of 1 to %d bytes of valid Unicode.", param,
-                      DIALECT_NAME_BYTES);
+        return dialect_refuse(r->why, "invalid_value", param,
+                              "'%s' must be a name of 1 to %d bytes of valid Unicode.", param,
+                              DIALECT_NAME_BYTES);
     if (has_control(m->s, n))
-        return refuse(r->why, "invalid_value", param, "'%s' must not hold control characters.",
-                      param);
+        return dialect_refuse(r->why, "invalid_value", param,
+                              "'%s' must not hold control characters.", param);
     m->n = (uint8_t)n;
     r->out->model_value = openai_span(r->d, v);
     return 0;
@@ -93,7 +78,8 @@ static int read_stream_options(struct reader *r, const char *param, uint32_t v)
     r->out->stream_options_empty = json_count(r->d, v) == 0;
     uint32_t asked = json_get_unique(r->d, v, SLICE_LIT("include_usage"), &more);
     if (more)
-        return refuse(r->why, "duplicate_member", inner, "'%s' is given more than once.", inner);
+        return dialect_refuse(r->why, "duplicate_member", inner, "'%s' is given more than once.",
+                              inner);
     if (asked == JSON_NONE)
         return 0;
     r->out->include_usage_value = openai_span(r->d, asked);
@@ -109,8 +95,8 @@ static int read_count(struct reader *r, const char *param, uint32_t v, int64_t m
     if (json_type(r->d, v) != JSON_NUMBER)
         return wrong_type(r, param, v, "an integer");
     if (json_i64(r->d, v, out) < 0 || *out < min || *out > COUNT_MAX)
-        return refuse(r->why, "invalid_value", param, "'%s' must be an integer from %d to %d.",
-                      param, (int)min, COUNT_MAX);
+        return dialect_refuse(r->why, "invalid_value", param,
+                              "'%s' must be an integer from %d to %d.", param, (int)min, COUNT_MAX);
     return 0;
 }
 
@@ -141,8 +127,9 @@ static int read_user(struct reader *r, const char *param, uint32_t v)
         return wrong_type(r, param, v, "a string");
     size_t n;
     if (json_str_decode(r->d, v, r->out->user.s, sizeof r->out->user.s, &n) < 0)
-        return refuse(r->why, "invalid_value", param,
-                      "'%s' must be at most %d bytes of valid Unicode.", param, DIALECT_NAME_BYTES);
+        return dialect_refuse(r->why, "invalid_value", param,
+                              "'%s' must be at most %d bytes of valid Unicode.", param,
+                              DIALECT_NAME_BYTES);
     r->out->user.n = (uint8_t)n;
     return 0;
 }
@@ -523,7 +510,8 @@ static int read_members(struct reader *r, uint32_t *seen)
             continue;
         const char *name = r->table[i].name.p;
         if (*seen >> i & 1)
-            return refuse(r->why, "duplicate_member", name, "'%s' is given more than once.", name);
+            return dialect_refuse(r->why, "duplicate_member", name, "'%s' is given more than once.",
+                                  name);
         *seen |= UINT32_C(1) << i;
         if (r->table[i].read(r, name, k + 1) < 0)
             return -1;
@@ -536,14 +524,16 @@ static int check_required(struct reader *r, uint32_t seen, struct slice default_
     for (size_t i = 0; i < r->n_table; i++) {
         const char *name = r->table[i].name.p;
         if ((r->table[i].required & r->in) && !(seen >> i & 1))
-            return refuse(r->why, "missing_required_parameter", name, "'%s' is required.", name);
+            return dialect_refuse(r->why, "missing_required_parameter", name, "'%s' is required.",
+                                  name);
     }
     if (seen >> MODEL & 1)
         return 0;
     if (default_model.n == 0 && r->model_optional)
         return 0;
     if (default_model.n == 0 || default_model.n > DIALECT_NAME_BYTES)
-        return refuse(r->why, "missing_required_parameter", "model", "'model' is required.");
+        return dialect_refuse(r->why, "missing_required_parameter", "model",
+                              "'model' is required.");
     memcpy(r->out->model.s, default_model.p, default_model.n);
     r->out->model.n = (uint8_t)default_model.n;
     return 0;
@@ -562,11 +552,13 @@ static int read_object(struct reader *r, struct json_doc *d, struct slice body, 
     out->keeps = r->table == members && r->in == IN_RESPONSES;
     if (json_parse(d, body.p, body.n) < 0) {
         json_parse_error(d, &e);
-        return refuse(why, "invalid_json", "", "The request body is not valid JSON: %s.", e.msg);
+        return dialect_refuse(why, "invalid_json", "", "The request body is not valid JSON: %s.",
+                              e.msg);
     }
     if (json_type(d, JSON_ROOT) != JSON_OBJECT)
-        return refuse(why, "invalid_json", "", "The request body must be a JSON object, not %s.",
-                      json_type_name(json_type(d, JSON_ROOT)));
+        return dialect_refuse(why, "invalid_json", "",
+                              "The request body must be a JSON object, not %s.",
+                              json_type_name(json_type(d, JSON_ROOT)));
     out->root = openai_span(d, JSON_ROOT);
     if (read_members(r, &seen) < 0)
         return -1;
