@@ -356,6 +356,13 @@ def test_a_file_comes_back_byte_for_byte(gateway, keys, mock):
         assert of(gateway, keys["solo"], "GET", f"{there}/content").status == 404
 
 
+def test_an_id_may_be_percent_encoded(gateway, keys):
+    kept = upload(gateway, keys["solo"]).json()
+    spelled = kept["id"].replace("f", "%66", 1).replace("-", "%2D", 1)
+    assert of(gateway, keys["solo"], "GET", f"{FILES}/{spelled}").json() == kept
+    assert of(gateway, keys["solo"], "DELETE", f"{FILES}/{spelled}").json()["deleted"] is True
+
+
 def test_content_is_passed_on_whatever_it_looks_like(gateway, keys, mock):
     for kind in ("text/html", "application/json", "text/event-stream", "application/octet-stream"):
         kept = upload(gateway, keys["solo"], b"data: {\n\n<html>").json()["id"]
