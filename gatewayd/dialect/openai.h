@@ -29,6 +29,9 @@ int openai_relay_read_request(struct json_doc *d, struct slice body, enum dialec
                               struct dialect_refusal *why);
 int openai_rewrite_request(const struct dialect_request *req, const struct dialect_rewrite *how,
                            struct splices *out, bool *injected);
+/* What whole answers have in common: parses the body; error, id and model. -1: no JSON object. */
+GW_MUSTUSE int openai_begin_response(struct json_doc *d, struct slice body,
+                                     struct dialect_response *out);
 int openai_read_response(struct json_doc *d, struct slice body, enum dialect_op op,
                          struct dialect_response *out);
 enum dialect_fault openai_read_error(struct json_doc *d, int status, struct slice body);

@@ -364,18 +364,8 @@ static void read_result(const struct json_doc *d, enum dialect_op op, struct dia
 static int read_response(struct json_doc *d, struct slice body, enum dialect_op op,
                          struct dialect_response *out)
 {
-    memset(out, 0, sizeof *out);
-    out->usage.total_tokens = -1;
-    if (json_parse(d, body.p, body.n) < 0 || json_type(d, JSON_ROOT) != JSON_OBJECT)
+    if (openai_begin_response(d, body, out) < 0)
         return -1;
-    uint32_t model = json_get_lit(d, JSON_ROOT, "model");
-    uint32_t error = openai_error_object(d);
-    if (error != JSON_NONE)
-        out->fault = openai_fault(d, error, 200);
-    openai_copy_name(d, json_get_lit(d, JSON_ROOT, "id"), &out->id);
-    openai_copy_name(d, model, &out->model);
-    if (json_type(d, model) == JSON_STRING)
-        out->model_value = openai_span(d, model);
     read_result(d, op, out);
     return 0;
 }

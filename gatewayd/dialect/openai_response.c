@@ -182,11 +182,8 @@ static void read_choices(const struct json_doc *d, uint32_t choices, struct dial
     }
 }
 
-int openai_read_response(struct json_doc *d, struct slice body, enum dialect_op op,
-                         struct dialect_response *out)
+int openai_begin_response(struct json_doc *d, struct slice body, struct dialect_response *out)
 {
-    if (op == DIALECT_RERANK && meter_response(&codec_openai_rerank, d, body, op, out) == 0)
-        return 0;
     memset(out, 0, sizeof *out);
     out->usage.total_tokens = -1;
     if (json_parse(d, body.p, body.n) < 0 || json_type(d, JSON_ROOT) != JSON_OBJECT)
@@ -199,6 +196,16 @@ int openai_read_response(struct json_doc *d, struct slice body, enum dialect_op 
     openai_copy_name(d, model, &out->model);
     if (json_type(d, model) == JSON_STRING)
         out->model_value = openai_span(d, model);
+    return 0;
+}
+
+int openai_read_response(struct json_doc *d, struct slice body, enum dialect_op op,
+                         struct dialect_response *out)
+{
+    if (op == DIALECT_RERANK && meter_response(&codec_openai_rerank, d, body, op, out) == 0)
+        return 0;
+    if (openai_begin_response(d, body, out) < 0)
+        return -1;
     bool twice = false;
     openai_read_usage(d, only_member(d, JSON_ROOT, SLICE_LIT("usage"), &twice), &out->usage);
     if (twice)
