@@ -104,11 +104,15 @@ struct openai_responses_writer {
     struct buf content;    /* of the open item: parts that are done */
     struct buf text;       /* of the open part, escaped */
     struct buf notes;      /* its annotations */
+    struct buf logprobs;   /* its tokens' log probabilities, as JSON elements */
     struct buf call, name; /* id and name of an open call, escaped */
     struct buf signature;  /* of open reasoning, escaped */
     enum ir_finish finish;
     struct dialect_usage usage;
 };
+/* The array that is `content` in {"content":[…],…}, as chat completions have it, parsed into d;
+ * {NULL}: none. */
+struct slice openai_responses_logprobs(struct json_doc *d, struct slice logprobs);
 int openai_responses_write_event(void *state, const struct codec_caller *c,
                                  const struct ir_event *ev, struct buf *out);
 /* Writes on behind a stream of which another wrote the beginning. */

@@ -58,6 +58,7 @@ static void init_bufs(struct openai_responses_writer *s)
     buf_init(&s->content, KEPT_MAX_BYTES);
     buf_init(&s->text, KEPT_MAX_BYTES);
     buf_init(&s->notes, KEPT_MAX_BYTES);
+    buf_init(&s->logprobs, KEPT_MAX_BYTES);
     buf_init(&s->call, KEPT_MAX_BYTES);
     buf_init(&s->name, KEPT_MAX_BYTES);
     buf_init(&s->signature, KEPT_MAX_BYTES);
@@ -188,6 +189,14 @@ static void end_item(struct out *o)
 
 /* ---- parts ---- */
 
+static void write_logprobs(struct json_writer *w, struct slice elements)
+{
+    jw_member_array(w, "logprobs");
+    if (elements.n)
+        jw_raw(w, elements);
+    jw_array_end(w);
+}
+
 /* A part as it stands in its item; empty when it begins. */
 static void write_part(struct out *o, struct json_writer *w, bool done)
 {
@@ -207,7 +216,7 @@ static void write_part(struct out *o, struct json_writer *w, bool done)
         if (done && s->notes.len)
             jw_raw(w, buf_slice(&s->notes));
         jw_array_end(w);
-        jw_member_raw(w, "logprobs", SLICE_LIT("[]"));
+        write_logprobs(w, done ? buf_slice(&s->logprobs) : slice_of(NULL, 0));
     }
     jw_object_end(w);
 }
@@ -223,7 +232,7 @@ static void begin_part(struct out *o, const struct ir_event *ev)
     }
     s->part = ev->part_kind;
     s->refused |= ev->part_kind == IR_PART_REFUSAL;
-    s->text.len = s->notes.len = 0;
+    s->text.len = s->notes.len = s->logprobs.len = 0;
     s->annotations = 0;
     if (ev->redacted)
         return;
@@ -257,6 +266,25 @@ static void begin_call(struct out *o, const struct ir_event *ev)
     s->part_open = true;
 }
 
+/* Those that came now, as they stand in the state: for the part's end they are kept. */
+static struct slice keep_logprobs(struct out *o, struct slice logprobs)
+{
+    struct buf *all = &o->s->logprobs;
+    struct json_doc d;
+    if (!logprobs.p)
+        return slice_of(NULL, 0);
+    json_doc_init(&d, JSON_MAX_TOKENS);
+    struct slice list = openai_responses_logprobs(&d, logprobs);
+    size_t from = all->len + (all->len > 0);
+    if (list.n > 2) {
+        if (all->len)
+            keep_raw(o, all, ",");
+        o->full |= buf_append(all, list.p + 1, list.n - 2) < 0;
+    }
+    json_doc_release(&d);
+    return from < all->len ? slice_of(all->data + from, all->len - from) : slice_of(NULL, 0);
+}
+
 static void write_delta(struct out *o, const struct ir_event *ev)
 {
     struct openai_responses_writer *s = o->s;
@@ -271,7 +299,7 @@ static void write_delta(struct out *o, const struct ir_event *ev)
     place_of_part(o);
     ir_member(&o->w, "delta", ev->text);
     if (s->part == IR_PART_TEXT)
-        jw_member_raw(&o->w, "logprobs", SLICE_LIT("[]"));
+        write_logprobs(&o->w, keep_logprobs(o, ev->logprobs));
     end_event(o);
 }
 
@@ -327,7 +355,7 @@ static void end_part(struct out *o)
     jw_key_plain(&o->w, refusal ? SLICE_LIT("refusal") : SLICE_LIT("text"));
     ir_write_str(&o->w, kept(&s->text));
     if (s->part == IR_PART_TEXT)
-        jw_member_raw(&o->w, "logprobs", SLICE_LIT("[]"));
+        write_logprobs(&o->w, buf_slice(&s->logprobs));
     end_event(o);
     begin_event(o, thought ? "response.reasoning_summary_part.done" : "response.content_part.done");
     place_of_part(o);
@@ -505,8 +533,9 @@ int openai_responses_write_event(void *state, const struct codec_caller *c,
 void openai_responses_writer_fini(void *state)
 {
     struct openai_responses_writer *s = state;
-    struct buf *const all[] = {&s->id,   &s->model, &s->tier, &s->output, &s->content,
-                               &s->text, &s->notes, &s->call, &s->name,   &s->signature};
+    struct buf *const all[] = {&s->id,      &s->model, &s->tier,     &s->output,
+                               &s->content, &s->text,  &s->notes,    &s->logprobs,
+                               &s->call,    &s->name,  &s->signature};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         buf_release(all[i]);
     memset(s, 0, sizeof *s);

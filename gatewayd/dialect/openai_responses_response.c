@@ -440,8 +440,7 @@ static void write_call(struct out *o, const struct ir_part *p)
     jw_object_end(&o->w);
 }
 
-/* The array that is `content` in {"content":[…],…}, as chat completions have it. */
-static struct slice logprobs_content(struct json_doc *d, struct slice logprobs)
+struct slice openai_responses_logprobs(struct json_doc *d, struct slice logprobs)
 {
     if (!logprobs.p || json_parse(d, logprobs.p, logprobs.n) < 0)
         return slice_of(NULL, 0);
@@ -455,7 +454,7 @@ static bool write_output(struct out *o, const struct ir_choice *c)
     struct json_doc d;
     bool refused = false;
     json_doc_init(&d, JSON_MAX_TOKENS);
-    struct slice logprobs = logprobs_content(&d, c ? c->logprobs : slice_of(NULL, 0));
+    struct slice logprobs = openai_responses_logprobs(&d, c ? c->logprobs : slice_of(NULL, 0));
     json_doc_release(&d);
     jw_array(&o->w);
     while (p) {
