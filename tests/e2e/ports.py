@@ -1,4 +1,4 @@
-"""Free loopback ports that stay ours: below the ephemeral range, each held by a lock file."""
+"""Free loopback ports that stay ours: below the ephemeral range, each a byte of one file that this run has locked."""
 
 import fcntl
 import os
@@ -7,21 +7,25 @@ import socket
 import tempfile
 
 _FIRST, _LAST = 20000, 32000
-_held = []
+_held = set()
+_file = None
 
 
 def _lock(port):
-    path = os.path.join(tempfile.gettempdir(), f"gatewayd-test-port-{port}.lock")
+    """Record locks are the process's own, so a run needs one descriptor however many ports it holds."""
+    global _file
+    if _file is None:
+        path = os.path.join(tempfile.gettempdir(), f"gatewayd-test-ports-{os.getuid()}.lock")
+        _file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
-    except PermissionError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(_file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except OSError:
-        os.close(fd)
-        return None
-    return fd
+        return False
+    return True
+
+
+def _unlock(port):
+    fcntl.lockf(_file, fcntl.LOCK_UN, 1, port)
 
 
 def _bindable(port):
@@ -38,14 +42,13 @@ def _bindable(port):
 
 def free_port():
     """A port that nothing else in this or another test run will be given while we live."""
-    candidates = list(range(_FIRST, _LAST))
+    candidates = [port for port in range(_FIRST, _LAST) if port not in _held]
     random.shuffle(candidates)
     for port in candidates:
-        fd = _lock(port)
-        if fd is None:
+        if not _lock(port):
             continue
         if _bindable(port):
-            _held.append(fd)
+            _held.add(port)
             return port
-        os.close(fd)
+        _unlock(port)
     raise RuntimeError("no free port on the loopback")

@@ -9,19 +9,21 @@ from reconcile import differences
 from waiting import Timeout, wait_until
 
 
-def billed(number, prompt=3, completion=2, billed=True):
-    return {"id": f"req_{number}", "billed": billed, "prompt_tokens": prompt, "completion_tokens": completion}
+def billed(number, prompt=3, completion=2, billed=True, units=0):
+    return {"id": f"req_{number}", "billed": billed, "prompt_tokens": prompt, "completion_tokens": completion,
+            "units": units}
 
 
-def charged(number, state="settled", prompt=3, completion=2):
+def charged(number, state="settled", prompt=3, completion=2, units=0):
     return {"upstream_request_id": f"req_{number}" if number else "", "state": state,
-            "input_tokens": prompt, "output_tokens": completion}
+            "input_tokens": prompt, "output_tokens": completion, "units": units}
 
 
 @pytest.mark.parametrize("bill, ledger", [
     ([], []), ([billed(1)], [charged(1)]), ([billed(1), billed(2)], [charged(2), charged(1)]),
     ([billed(1)], [charged(None, "unsettled", 90, 90)]), ([billed(1, billed=False)], [charged(1, prompt=0, completion=0)]),
-    ([billed(1, completion=9)], [charged(1, "estimated", completion=8)])])
+    ([billed(1, completion=9)], [charged(1, "estimated", completion=8)]),
+    ([billed(1, units=4)], [charged(1, units=4)]), ([billed(1, units=4)], [charged(1, "estimated", units=5)])])
 def test_what_agrees(bill, ledger):
     assert differences(bill, ledger) == []
 
@@ -30,9 +32,10 @@ def test_what_agrees(bill, ledger):
     ([billed(1)], []), ([], [charged(1)]), ([billed(1), billed(2)], [charged(1)]),
     ([billed(1)], [charged(1), charged(1)]), ([billed(1, completion=3)], [charged(1)]),
     ([billed(1)], [charged(1, prompt=4)]), ([billed(1)], [charged(2)]),
-    ([billed(1)], [charged(1, "estimated", completion=0)])],
+    ([billed(1)], [charged(1, "estimated", completion=0)]), ([billed(1, units=4)], [charged(1, units=3)]),
+    ([billed(1, units=4)], [charged(1, "estimated", units=3)])],
     ids=["not in the ledger", "not on the bill", "sent twice", "charged twice", "output", "input", "another id",
-         "estimated at nothing"])
+         "estimated at nothing", "units", "estimated at fewer units"])
 def test_what_does_not_agree(bill, ledger):
     assert differences(bill, ledger)
 
