@@ -10,7 +10,7 @@ from client import Connection
 from gateway import KEY
 from matrix import DIALECTS
 from matrix.scenario import IMAGE, TEXT, TOKENS, Scenario
-from matrix.stage import PAIRS, PROVIDERS, exchange, open_stage, upstream_dialect
+from matrix.stage import PAIRS, exchange, open_stage, upstream_dialect
 from waiting import wait_until
 
 BILL = "prompt=23,completion=8"
