@@ -81,7 +81,7 @@ struct object_record {
     uint8_t kind;
     uint8_t change; /* in the outbox */
     uint8_t state;
-    uint8_t pad;
+    uint8_t url; /* of a batch's input: enum openai_batch_url of its lines; 0: not known */
     int64_t created_us; /* wall clock, when it was first seen here */
     int64_t expires_us; /* wall clock; the record goes then; 0: never */
     int64_t settled_us; /* of a batch; 0: it isn't */

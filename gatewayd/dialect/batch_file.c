@@ -40,30 +40,34 @@ static int refuse(struct dialect_refusal *why, uint32_t line, const char *code, 
     return -1;
 }
 
-static bool is_responses(const struct json_doc *d, uint32_t url)
-{
-    return json_str_eq_lit(d, url, "/v1/responses");
-}
-
-/* How the body of a line is read; false: nothing of it but its model and its files is
- * known. */
-static bool op_of(const struct json_doc *d, uint32_t url, enum dialect_op *op)
+/* How the body of a line is read; false: nothing of it but its model and its files is known. */
+static bool op_of(uint8_t url, enum dialect_op *op)
 {
     *op = DIALECT_CHAT;
-    if (json_str_eq_lit(d, url, "/v1/chat/completions") || is_responses(d, url))
-        return true;
-    if (json_str_eq_lit(d, url, "/v1/completions"))
+    if (url == OPENAI_BATCH_COMPLETIONS)
         *op = DIALECT_COMPLETIONS;
-    else if (json_str_eq_lit(d, url, "/v1/embeddings"))
+    else if (url == OPENAI_BATCH_EMBEDDINGS)
         *op = DIALECT_EMBEDDINGS;
-    return *op != DIALECT_CHAT;
+    return *op != DIALECT_CHAT || url == OPENAI_BATCH_CHAT || url == OPENAI_BATCH_RESPONSES;
 }
 
 struct line {
     struct slice body; /* raw */
-    bool known, responses;
+    uint8_t url;       /* enum openai_batch_url */
+    bool known;
     enum dialect_op op;
 };
+
+static int refuse_url(const struct json_doc *d, uint32_t url, uint32_t n,
+                      struct dialect_refusal *why)
+{
+    struct slice text = SLICE_LIT("");
+    if (json_type(d, url) != JSON_STRING)
+        return refuse(why, n, "invalid_url", "'url' must be a path that batches take.");
+    (void)!json_str_plain(d, url, &text);
+    return refuse(why, n, "invalid_url", "its url '%.*s' is none that batches take.",
+                  (int)GW_MIN(text.n, (size_t)64), text.p);
+}
 
 static int read_envelope(struct json_doc *d, struct slice text, uint32_t n, struct line *out,
                          struct dialect_refusal *why)
@@ -82,9 +86,9 @@ static int read_envelope(struct json_doc *d, struct slice text, uint32_t n, stru
     if (json_type(d, JSON_ROOT) != JSON_OBJECT || json_type(d, body) != JSON_OBJECT)
         return refuse(why, n, "invalid_value", "it must be an object with a request in 'body'.");
     out->body = json_raw(d, body);
-    out->known = op_of(d, url, &out->op);
-    out->responses = is_responses(d, url);
-    return 0;
+    out->url = openai_batch_url(d, url);
+    out->known = op_of(out->url, &out->op);
+    return out->url == OPENAI_BATCH_NO_URL ? refuse_url(d, url, n, why) : 0;
 }
 
 static int read_model(struct json_doc *d, const struct line *l, uint32_t n,
@@ -110,16 +114,17 @@ static int read_body(struct json_doc *d, const struct line *l, uint32_t n,
     char inner[sizeof why->message];
     if (!l->known)
         return read_model(d, l, n, ask, why);
-    int rc = l->responses ? openai_responses_read_native(d, l->body, l->op, none, ask, why)
-                          : openai_read_request(d, l->body, l->op, none, ask, why);
+    int rc = l->url == OPENAI_BATCH_RESPONSES
+                 ? openai_responses_read_native(d, l->body, l->op, none, ask, why)
+                 : openai_read_request(d, l->body, l->op, none, ask, why);
     if (rc == 0)
         return 0;
     memcpy(inner, why->message, sizeof inner);
     return refuse(why, n, why->code, "%s", inner);
 }
 
-static int check_line(const struct dialect_request *ask, uint32_t n, struct batch_file *out,
-                      struct dialect_refusal *why)
+static int check_line(const struct line *l, const struct dialect_request *ask, uint32_t n,
+                      struct batch_file *out, struct dialect_refusal *why)
 {
     struct slice model = dialect_name_slice(&ask->model), first = dialect_name_slice(&out->model);
     if (ask->stream)
@@ -128,6 +133,11 @@ static int check_line(const struct dialect_request *ask, uint32_t n, struct batc
         return refuse(why, n, "too_many_objects",
                       "it names %u objects that a provider keeps; at most %d are taken.",
                       ask->n_refs, DIALECT_REFS_MAX);
+    if (out->requests > 0 && l->url != out->url)
+        return refuse(why, n, "mismatched_url",
+                      "its url is '%s', that of the lines before '%s': a batch has one.",
+                      openai_batch_url_name(l->url), openai_batch_url_name(out->url));
+    out->url = l->url;
     if (out->requests++ == 0)
         out->model = ask->model;
     else if (!slice_eq(model, first))
@@ -162,7 +172,8 @@ int batch_file_read(struct json_doc *d, struct slice file, batch_file_ref_fn ref
     memset(out, 0, sizeof *out);
     while (next_line(&lines, &text))
         if (read_envelope(d, text, lines.n, &l, why) < 0 ||
-            read_body(d, &l, lines.n, &ask, why) < 0 || check_line(&ask, lines.n, out, why) < 0 ||
+            read_body(d, &l, lines.n, &ask, why) < 0 ||
+            check_line(&l, &ask, lines.n, out, why) < 0 ||
             check_refs(&l, &ask, lines.n, ref, arg, why) < 0)
             return -1;
     if (out->requests == 0)

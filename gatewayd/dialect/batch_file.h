@@ -17,6 +17,7 @@ typedef bool (*batch_file_ref_fn)(void *arg, enum object_kind kind, struct slice
 
 struct batch_file {
     struct dialect_name model; /* of every line: the API takes one model a file */
+    uint8_t url;                /* enum openai_batch_url, of every line too */
     uint32_t requests;
 };
 

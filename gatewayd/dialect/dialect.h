@@ -121,6 +121,7 @@ struct dialect_request {
     struct dialect_span more_models[DIALECT_MORE_MODELS];
     struct dialect_span upload; /* the file to be kept, within its form */
     bool upload_is_batch;       /* it is the input of a batch */
+    uint8_t batch_url;          /* enum openai_batch_url of a batch or of its input */
     struct slice form_boundary; /* n = 0: the body is no form; borrowed from the content type */
     struct dialect_span stream_options; /* the value: an object or null */
     bool stream_options_empty;

@@ -64,6 +64,27 @@ uint64_t openai_choice_bytes(const struct json_doc *d, uint32_t choice);
 /* Copies a string value; leaves the name alone if it is no string, empty or too long. */
 void openai_copy_name(const struct json_doc *d, uint32_t v, struct dialect_name *out);
 
+/* The paths that the lines of a batch may have; they are kept on record by their numbers. */
+#define OPENAI_BATCH_PATHS(X)                                                                      \
+    X(CHAT, "/chat/completions")                                                                   \
+    X(RESPONSES, "/responses")                                                                     \
+    X(COMPLETIONS, "/completions")                                                                 \
+    X(EMBEDDINGS, "/embeddings")                                                                   \
+    X(MODERATIONS, "/moderations")                                                                 \
+    X(IMAGES, "/images/generations")                                                               \
+    X(IMAGE_EDITS, "/images/edits")
+enum openai_batch_url {
+    OPENAI_BATCH_NO_URL, /* none, or none of these */
+#define X(name, path) OPENAI_BATCH_##name,
+    OPENAI_BATCH_PATHS(X)
+#undef X
+        OPENAI_BATCH_URLS
+};
+/* Of a string value; with `/v1` in front or, as Azure has them, without. */
+uint8_t openai_batch_url(const struct json_doc *d, uint32_t v);
+/* Without `/v1`; "?" for none. */
+const char *openai_batch_url_name(uint8_t url);
+
 static inline struct dialect_span openai_span(const struct json_doc *d, uint32_t v)
 {
     return (struct dialect_span){d->toks[v].off, d->toks[v].end};

@@ -10,6 +10,16 @@
 
 #include <stdio.h>
 
+enum {
+    IN_CHAT = 1 << DIALECT_CHAT,
+    IN_COMPLETIONS = 1 << DIALECT_COMPLETIONS,
+    IN_EMBEDDINGS = 1 << DIALECT_EMBEDDINGS,
+    IN_RERANK = 1 << DIALECT_RERANK,
+    GENERATING = IN_CHAT | IN_COMPLETIONS,
+    IN_RESPONSES = 1 << 16, /* an API of its own, of the operation DIALECT_CHAT */
+    EVERYWHERE = GENERATING | IN_EMBEDDINGS | IN_RERANK | IN_RESPONSES,
+};
+
 struct member;
 
 struct reader {
@@ -18,6 +28,8 @@ struct reader {
     const struct member *table; /* the rows among which they are */
     size_t n_table;
     bool model_optional;
+    bool bound;         /* it goes on from what is kept for its owner */
+    char kept_part[48]; /* member path of the first part of another answer that it names; "" */
     struct dialect_request *out;
     struct dialect_refusal *why;
 };
@@ -249,9 +261,65 @@ static int read_documents(struct reader *r, const char *param, uint32_t v)
     return 0;
 }
 
+/* ---- parts of answers that the provider keeps ---- */
+
+/* Items of stored answers and containers have ids of their own that no record knows: whose they are
+ * follows from the answer before, which has one. */
+static void note_kept_part(struct reader *r, const char *list, uint32_t index, const char *name)
+{
+    if (!r->kept_part[0])
+        snprintf(r->kept_part, sizeof r->kept_part, "%s[%u].%s", list, index, name);
+}
+
+/* `container` of a code interpreter that isn't an object with how to make one; `container_id` of
+ * its calls and of a shell's environment (responses/create of OpenAI's reference). */
+static void note_containers(struct reader *r, const char *list, uint32_t index, uint32_t v)
+{
+    json_foreach_member(r->d, v, k)
+    {
+        bool named = json_type(r->d, k + 1) == JSON_STRING;
+        if (named && json_str_eq_lit(r->d, k, "container"))
+            note_kept_part(r, list, index, "container");
+        else if (named && json_str_eq_lit(r->d, k, "container_id"))
+            note_kept_part(r, list, index, "container_id");
+        else if (json_str_eq_lit(r->d, k, "environment"))
+            note_containers(r, list, index, k + 1);
+    }
+}
+
+/* An item that is taken from where the provider keeps it: a reference, whose type may be left out,
+ * or an image, which goes by its id. */
+static bool is_kept_item(const struct reader *r, uint32_t item)
+{
+    bool id = false, typed = false, kept = false, role = false;
+    json_foreach_member(r->d, item, k)
+    {
+        bool null = json_is_null(r->d, k + 1);
+        id |= json_str_eq_lit(r->d, k, "id") && !null;
+        role |= json_str_eq_lit(r->d, k, "role");
+        if (!json_str_eq_lit(r->d, k, "type"))
+            continue;
+        typed |= !null;
+        kept |= json_str_eq_lit(r->d, k + 1, "item_reference") ||
+                json_str_eq_lit(r->d, k + 1, "image_generation_call");
+    }
+    return id && (kept || (!typed && !role));
+}
+
+static int check_kept_part(struct reader *r)
+{
+    if (r->in != IN_RESPONSES || r->bound || !r->kept_part[0])
+        return 0;
+    return refuse(r->why, "object_not_found", r->kept_part,
+                  "'%s' names what the provider keeps of another answer. Name that answer too, by "
+                  "'previous_response_id' or 'conversation', or send its content.",
+                  r->kept_part);
+}
+
 static int read_tools(struct reader *r, const char *param, uint32_t v)
 {
     enum json_type t = json_type(r->d, v);
+    uint32_t index = 0;
     if (t != JSON_ARRAY && t != JSON_NULL)
         return wrong_type(r, param, v, "an array");
     r->out->tools += json_count(r->d, v);
@@ -259,6 +327,7 @@ static int read_tools(struct reader *r, const char *param, uint32_t v)
     json_foreach_element(r->d, v, tool)
     {
         bool more;
+        note_containers(r, "tools", index++, tool);
         uint32_t type = json_get_unique(r->d, tool, SLICE_LIT("type"), &more);
         if (more || (type != JSON_NONE && !json_str_eq_lit(r->d, type, "function") &&
                      !json_str_eq_lit(r->d, type, "custom"))) {
@@ -293,8 +362,13 @@ static int read_items(struct reader *r, const char *param, uint32_t v)
         return wrong_type(r, param, v, "a string or an array");
     r->out->messages = t == JSON_ARRAY ? json_count(r->d, v) : 1;
     add_prompt_bytes(r, v);
+    uint32_t index = 0;
     json_foreach_element(r->d, v, item)
     {
+        note_containers(r, "input", index, item);
+        if (is_kept_item(r, item))
+            note_kept_part(r, "input", index, "id");
+        index++;
         json_foreach_member(r->d, item, k)
         {
             if (json_str_eq_lit(r->d, k, "type") && json_str_eq_lit(r->d, k + 1, "item_reference"))
@@ -328,6 +402,7 @@ static int read_previous(struct reader *r, const char *param, uint32_t v)
     if (json_type(r->d, v) != JSON_STRING)
         return wrong_type(r, param, v, "a string");
     dialect_add_ref(r->out, r->d, v, OBJECT_RESPONSE, param);
+    r->bound = true;
     return read_kept(r, param, v);
 }
 
@@ -340,6 +415,7 @@ static int read_conversation(struct reader *r, const char *param, uint32_t v)
     if (json_type(r->d, id) != JSON_STRING)
         return wrong_type(r, param, v, "an id or an object with one");
     dialect_add_ref(r->out, r->d, id, OBJECT_CONVERSATION, param);
+    r->bound = true;
     return read_kept(r, param, v);
 }
 
@@ -412,15 +488,18 @@ static int read_input_file(struct reader *r, const char *param, uint32_t v)
     return 0;
 }
 
-enum {
-    IN_CHAT = 1 << DIALECT_CHAT,
-    IN_COMPLETIONS = 1 << DIALECT_COMPLETIONS,
-    IN_EMBEDDINGS = 1 << DIALECT_EMBEDDINGS,
-    IN_RERANK = 1 << DIALECT_RERANK,
-    GENERATING = IN_CHAT | IN_COMPLETIONS,
-    IN_RESPONSES = 1 << 16, /* an API of its own, of the operation DIALECT_CHAT */
-    EVERYWHERE = GENERATING | IN_EMBEDDINGS | IN_RERANK | IN_RESPONSES,
-};
+/* Of a batch, that of all its lines. */
+static int read_endpoint(struct reader *r, const char *param, uint32_t v)
+{
+    if (json_type(r->d, v) != JSON_STRING)
+        return wrong_type(r, param, v, "a string");
+    r->out->batch_url = openai_batch_url(r->d, v);
+    if (r->out->batch_url == OPENAI_BATCH_NO_URL)
+        return refuse(r->why, "invalid_value", param,
+                      "'%s' must be a path that batches take, such as '/v1/chat/completions'.",
+                      param);
+    return 0;
+}
 
 struct member {
     struct slice name;
@@ -432,6 +511,34 @@ struct member {
     {                                                                                              \
         {lit, sizeof(lit) - 1}, ops, required, fn                                                  \
     }
+
+/* ---- what batches take ---- */
+
+static const struct slice batch_urls[OPENAI_BATCH_URLS] = {
+#define X(name, path) [OPENAI_BATCH_##name] = SLICE_LIT(path),
+    OPENAI_BATCH_PATHS(X)
+#undef X
+};
+
+uint8_t openai_batch_url(const struct json_doc *d, uint32_t v)
+{
+    struct slice path;
+    if (!json_str_plain(d, v, &path))
+        return OPENAI_BATCH_NO_URL;
+    if (slice_starts_with(path, SLICE_LIT("/v1/")))
+        path = slice_of(path.p + 3, path.n - 3);
+    for (uint8_t i = OPENAI_BATCH_NO_URL + 1; i < OPENAI_BATCH_URLS; i++)
+        if (slice_eq(path, batch_urls[i]))
+            return i;
+    return OPENAI_BATCH_NO_URL;
+}
+
+const char *openai_batch_url_name(uint8_t url)
+{
+    return url < OPENAI_BATCH_URLS && url != OPENAI_BATCH_NO_URL ? batch_urls[url].p : "?";
+}
+
+/* ---- members ---- */
 
 enum { MODEL = 0 };
 static const struct member members[] = {
@@ -484,6 +591,7 @@ static const struct member relayed[] = {
     MEMBER("input", IN_SPEECH, IN_SPEECH, read_spoken),
     MEMBER("instructions", IN_SPEECH, 0, read_prompt_part),
     MEMBER("input_file_id", IN_BATCH, IN_BATCH, read_input_file),
+    MEMBER("endpoint", IN_BATCH, IN_BATCH, read_endpoint),
     MEMBER("stream_format", IN_SPEECH, 0, read_stream_format),
     MEMBER("prompt", IN_ANY_IMAGES, IN_ANY_IMAGES, read_prompt_text),
     MEMBER("images", IN_IMAGE_EDITS, 0, read_images),
@@ -560,7 +668,7 @@ static int read_object(struct reader *r, struct json_doc *d, struct slice body, 
                               "The request body must be a JSON object, not %s.",
                               json_type_name(json_type(d, JSON_ROOT)));
     out->root = openai_span(d, JSON_ROOT);
-    if (read_members(r, &seen) < 0)
+    if (read_members(r, &seen) < 0 || check_kept_part(r) < 0)
         return -1;
     out->keeps &= op == DIALECT_CHAT;
     return check_required(r, seen, default_model);

@@ -291,6 +291,7 @@ void attempt_record_object(struct attempt *a)
         .id = dialect_name_slice(id),
         .model = r->object ? object_name(r->object, OBJECT_MODEL) : a->cand->model->name,
         .expires_us = object_expires_us(a, kind),
+        .batch_url = r->ask.batch_url,
         .billed_later =
             r->ask.background && !a->is_stream &&
             (a->answer.usage.flags & (USAGE_PRESENT | USAGE_ZERO)) == (USAGE_PRESENT | USAGE_ZERO),

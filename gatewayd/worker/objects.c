@@ -65,6 +65,7 @@ void objects_record(struct req *r, const struct candidate *cand, const struct ob
     rec.change = OBJECT_ADD;
     rec.created_us = r->started_wall_us;
     rec.expires_us = seen->expires_us;
+    rec.url = seen->batch_url;
     if (seen->billed_later)
         rec.state = OBJECT_OPEN;
     if (!objects_publish(&r->w->objects, r->w->owner.index, &rec))

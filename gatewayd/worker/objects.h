@@ -28,6 +28,7 @@ struct object_seen {
     struct slice id;
     struct slice model; /* n = 0: it has none */
     int64_t expires_us; /* wall clock; 0: it stays until it is deleted */
+    uint8_t batch_url;  /* enum openai_batch_url of a batch or of its input */
     bool billed_later;  /* what it costs is seen when it is through */
 };
 /* Puts what `cand` has made for r on record; a place must have been kept. An id that can't be one

@@ -170,6 +170,7 @@ static const struct conf_model *model_of_batch_file(struct req *r)
     }
     r->param = NULL;
     r->ask.model = file.model;
+    r->ask.batch_url = file.url;
     r->object_credential = named.credential;
     return req_route_find_model(r);
 }
@@ -186,6 +187,15 @@ static const struct conf_model *model_of_batch(struct req *r)
         r->param = ref->param;
         req_fail(r, 400, "invalid_value",
                  "The file '%.*s' was not uploaded with the purpose 'batch'.", SLICE_FMT(id));
+        return NULL;
+    }
+    /* Records of before the url was one of theirs have none. */
+    if (r->object->url != OPENAI_BATCH_NO_URL && r->object->url != r->ask.batch_url) {
+        r->param = "endpoint";
+        req_fail(r, 400, "mismatched_url",
+                 "The endpoint '%s' isn't the url '%s' that line 1 and all others of '%.*s' have.",
+                 openai_batch_url_name(r->ask.batch_url), openai_batch_url_name(r->object->url),
+                 SLICE_FMT(id));
         return NULL;
     }
     return to_its_credential(r, r->object);

@@ -170,6 +170,42 @@ def test_a_count_of_tokens_keeps_nothing(gateway, keys):
     assert "says no id" not in gateway.log_text()
 
 
+ANOTHERS_PARTS = [
+    ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].id"),
+    ({"input": [{"role": "user", "content": "x"}, {"id": "msg_1"}]}, "input[1].id"),
+    ({"input": [{"type": None, "id": "msg_1"}]}, "input[0].id"),
+    ({"input": [{"type": "image_generation_call", "id": "ig_1"}]}, "input[0].id"),
+    ({"input": [{"type": "code_interpreter_call", "id": "ci_1", "container_id": "cntr_1"}]}, "input[0].container_id"),
+    ({"input": "x", "tools": [{"type": "code_interpreter", "container": "cntr_1"}]}, "tools[0].container"),
+    ({"input": "x", "tools": [{"type": "shell", "environment": {
+        "type": "container_reference", "container_id": "cntr_1"}}]}, "tools[0].container_id"),
+]
+
+
+@pytest.mark.parametrize("members, param", ANOTHERS_PARTS)
+def test_parts_of_an_answer_are_named_with_it(gateway, keys, mock, members, param):
+    body = {"model": MODEL, **members}
+    said = error(gateway.call("POST", RESPONSES, body, key=keys["solo"]), 400)
+    assert (said["code"], said["param"]) == ("object_not_found", param)
+    line = json.dumps({"custom_id": "1", "method": "POST", "url": RESPONSES, "body": body}).encode()
+    assert param in error(upload(gateway, keys["solo"], line, "batch"), 400)["message"]
+    foreign = made(ask(gateway, keys["red"]))
+    before = len(mock.bill())
+    error(gateway.call("POST", RESPONSES, {**body, "previous_response_id": foreign}, key=keys["solo"]), 404)
+    assert len(mock.bill()) == before
+
+
+def test_parts_of_ones_own_answer_may_be_named(gateway, keys):
+    first = made(ask(gateway, keys["solo"]))
+    own = ask(gateway, keys["solo"], [{"type": "item_reference", "id": "msg_1"}], previous_response_id=first)
+    assert own.status == 200, own.body
+
+
+def test_a_new_container_needs_no_owner(gateway, keys):
+    tool = {"type": "code_interpreter", "container": {"type": "auto"}}
+    assert ask(gateway, keys["solo"], tools=[tool]).status == 200
+
+
 FOREIGN = "file-abc"
 HIDDEN = [
     {"input": [{"role": "user", "content": [
@@ -474,7 +510,7 @@ def wait_batch(gateway, key, batch):
     return wait_until(completed, "the batch to be through")
 
 
-@pytest.mark.parametrize("url", ["/v1/chat/completions", "/v1/images/edits", "/v1/unheard-of"])
+@pytest.mark.parametrize("url", ["/v1/chat/completions", "/v1/images/edits", "/chat/completions"])
 def test_a_batch_does_not_reach_anothers_file(gateway, keys, mock, url):
     text = lines(1, url=url, messages=[{"role": "user", "content": [{"type": "file", "file": {"file_id": FOREIGN}}]}],
                  images=[{"file_id": FOREIGN}])
@@ -549,6 +585,10 @@ def test_a_bill_survives_and_stays_one(gateway, keys, how):
     (b"{\n", "invalid_json", "line 1"),
     (lines(1) + b"[]\n", "invalid_value", "line 2"),
     (lines(1) + lines(1, "other-model"), "mismatched_model", "line 2"),
+    (lines(1) + lines(1, url="/v1/embeddings", input="x"), "mismatched_url", "line 2"),
+    (lines(1) + lines(1, url="/v1/unheard-of"), "invalid_url", "line 2 of the batch's file: its url '/v1/unheard-of'"),
+    (lines(1, url="/v1/responses?x=1"), "invalid_url", "line 1"),
+    (lines(1, url=None), "invalid_url", "line 1"),
     (lines(2, "unknown-model"), "model_not_found", "unknown-model"),
     (lines(1, stream=True, messages=[]), "invalid_value", "stream"),
     (lines(1, url="/v1/responses", input="x", previous_response_id="resp_x"), "object_not_found", "resp_x"),
@@ -574,6 +614,17 @@ def test_a_batch_needs_an_input_of_its_owner_that_was_checked(gateway, keys):
     assert error(create_batch(gateway, keys["red"], mine), 404)["param"] == "input_file_id"
     unchecked = upload(gateway, keys["blue"], lines(1), "user_data").json()["id"]
     assert "purpose 'batch'" in error(create_batch(gateway, keys["blue"], unchecked), 400)["message"]
+
+
+@pytest.mark.parametrize("endpoint, code", [("/v1/responses", "mismatched_url"), ("/v1/chat", "invalid_value"),
+                                            (None, "invalid_type")])
+def test_a_batchs_endpoint_is_that_of_its_lines(gateway, keys, mock, endpoint, code):
+    kept = upload(gateway, keys["solo"], lines(1), "batch").json()["id"]
+    before = len(mock.bill())
+    said = error(gateway.call("POST", BATCHES, {"input_file_id": kept, "endpoint": endpoint,
+                                                "completion_window": "24h"}, key=keys["solo"]), 400)
+    assert (said["code"], said["param"]) == (code, "endpoint")
+    assert len(mock.bill()) == before
 
 
 def test_a_batch_is_not_made_twice_when_its_answer_is_lost(gateway, keys, mock):
