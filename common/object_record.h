@@ -75,19 +75,25 @@ enum {
     OBJECT_OWNER_BYTES = 16,
 };
 
+enum {
+    OBJECT_F_ESTIMATED = 1, /* what is billed isn't the provider's figure */
+    OBJECT_F_ERRORS = 2,    /* of a batch's file: it isn't its output but its errors */
+};
+
 struct object_record {
     uint16_t version;
     uint16_t fixed_bytes; /* of this struct without text */
     uint8_t kind;
     uint8_t change; /* in the outbox */
     uint8_t state;
-    uint8_t url; /* of a batch's input: enum openai_batch_url of its lines; 0: not known */
+    uint8_t url;        /* of a batch's input: enum openai_batch_url of its lines; 0: not known */
     int64_t created_us; /* wall clock, when it was first seen here */
     int64_t expires_us; /* wall clock; the record goes then; 0: never */
     int64_t settled_us; /* of a batch; 0: it isn't */
-    int64_t usage[LEDGER_USAGE_MAX];
+    int64_t usage[LEDGER_USAGE_MAX]; /* OPEN: its bound; of a batch's input: that of its lines */
     uint16_t name_bytes[OBJECT_NAME_MAX];
-    uint8_t reserved[16];
+    uint8_t flags; /* OBJECT_F_* */
+    uint8_t reserved[15];
     char text[OBJECT_TEXT_MAX];
 };
 _Static_assert(offsetof(struct object_record, text) == 128, "record format");

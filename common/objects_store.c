@@ -187,6 +187,10 @@ static enum store_err add(struct store_txn *t, const struct key *k, const struct
     if (err == STORE_OK) {
         now = was;
         now.expires_us = r->expires_us;
+        if (was.state == OBJECT_PLAIN && r->state == OBJECT_OPEN) {
+            now.state = OBJECT_OPEN;
+            memcpy(now.usage, r->usage, sizeof now.usage);
+        }
         err = drop_expiry(t, k, was.expires_us);
     }
     return err == STORE_OK || err == STORE_NOTFOUND ? put(t, k, &now) : err;
@@ -201,6 +205,13 @@ static enum store_err drop(struct store_txn *t, const struct key *k)
     return err == STORE_OK ? store_del(t, STATE_DB_OBJECTS, key_slice(k)) : err;
 }
 
+static enum store_err put_bill(struct store_txn *t, const struct key *k,
+                               const struct object_record *r)
+{
+    return store_put(t, STATE_DB_OBJECT_BILLS, key_slice(k),
+                     slice_of((const char *)r, object_record_bytes(r)), 0);
+}
+
 static enum store_err settle(struct store_txn *t, const struct key *k,
                              const struct object_record *r)
 {
@@ -209,12 +220,10 @@ static enum store_err settle(struct store_txn *t, const struct key *k,
     if (err != STORE_OK || was.state != OBJECT_OPEN)
         return err;
     was.state = OBJECT_SETTLING;
+    was.flags |= r->flags & OBJECT_F_ESTIMATED;
     memcpy(was.usage, r->usage, sizeof was.usage);
     err = put(t, k, &was);
-    if (err != STORE_OK)
-        return err;
-    return store_put(t, STATE_DB_OBJECT_BILLS, key_slice(k),
-                     slice_of((const char *)&was, object_record_bytes(&was)), 0);
+    return err == STORE_OK ? put_bill(t, k, &was) : err;
 }
 
 enum store_err objects_apply(struct store_txn *t, const struct object_record *r)
@@ -232,14 +241,30 @@ enum store_err objects_apply(struct store_txn *t, const struct object_record *r)
     return STORE_REFUSED;
 }
 
+/* An OPEN one goes with a bill of its bound: nobody can ask for its figures any more. */
+static enum store_err expire(struct store_txn *t, const struct key *k, uint32_t *unsettled)
+{
+    struct object_record r;
+    enum store_err err = get(t, k, &r);
+    if (err == STORE_OK && r.state == OBJECT_OPEN) {
+        r.state = OBJECT_SETTLING;
+        r.flags |= OBJECT_F_ESTIMATED;
+        err = put_bill(t, k, &r);
+        (*unsettled)++;
+    }
+    if (err != STORE_OK && err != STORE_CORRUPT)
+        return gone_is_fine(err);
+    return gone_is_fine(store_del(t, STATE_DB_OBJECTS, key_slice(k)));
+}
+
 enum store_err objects_prune(struct store_txn *t, int64_t now_wall_us, uint32_t max,
-                             uint32_t *pruned)
+                             uint32_t *pruned, uint32_t *unsettled)
 {
     struct store_cursor *c;
     struct slice at, v;
     struct key k;
     uint64_t expires;
-    *pruned = 0;
+    *pruned = *unsettled = 0;
     enum store_err err = store_cursor_open(t, STATE_DB_OBJECT_EXPIRY, &c);
     if (err != STORE_OK)
         return err;
@@ -253,8 +278,8 @@ enum store_err objects_prune(struct store_txn *t, int64_t now_wall_us, uint32_t 
         if ((int64_t)be64toh(expires) > now_wall_us)
             break;
         memcpy(k.b, at.p + EXPIRY_BYTES, sizeof k.b);
-        err = store_del(t, STATE_DB_OBJECTS, key_slice(&k));
-        if (err == STORE_OK || err == STORE_NOTFOUND)
+        err = expire(t, &k, unsettled);
+        if (err == STORE_OK)
             err = store_cursor_del(c);
         if (err != STORE_OK)
             break;
@@ -276,21 +301,25 @@ enum store_err objects_billed(struct store_txn *t, const struct object_record *r
         was.settled_us = now_wall_us;
         err = put(t, &k, &was);
     }
-    if (err != STORE_OK && err != STORE_NOTFOUND)
+    if (err != STORE_OK && err != STORE_NOTFOUND && err != STORE_CORRUPT)
         return err;
     return gone_is_fine(store_del(t, STATE_DB_OBJECT_BILLS, key_slice(&k)));
 }
 
-enum store_err objects_next_bill(struct store_txn *t, struct object_record *out)
+enum store_err objects_next_bill(struct store_txn *t, struct object_record *out,
+                                 uint32_t *malformed)
 {
     struct store_cursor *c;
     struct slice at, v;
     enum store_err err = store_cursor_open(t, STATE_DB_OBJECT_BILLS, &c);
     if (err != STORE_OK)
         return err;
+    *malformed = 0;
     err = store_cursor_seek(c, SLICE_LIT(""), &at, &v);
-    if (err == STORE_OK && !object_record_decode(v.p, v.n, out))
-        err = STORE_CORRUPT;
+    while (err == STORE_OK && !object_record_decode(v.p, v.n, out)) {
+        (*malformed)++;
+        err = store_cursor_next(c, &at, &v);
+    }
     store_cursor_close(c);
     return err;
 }

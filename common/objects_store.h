@@ -33,14 +33,17 @@ GW_MUSTUSE enum store_err objects_each_credential(struct store_txn *reader, enum
  * it is about an object that isn't there. A bill that is to be written from now on is found by
  * objects_next_bill. */
 GW_MUSTUSE enum store_err objects_apply(struct store_txn *t, const struct object_record *r);
-/* Deletes at most `max` records that have expired. */
+/* Deletes at most `max` records that have expired. Of those, *unsettled were OPEN and leave a bill
+ * of their bound, ESTIMATED. */
 GW_MUSTUSE enum store_err objects_prune(struct store_txn *t, int64_t now_wall_us, uint32_t max,
-                                        uint32_t *pruned);
+                                        uint32_t *pruned, uint32_t *unsettled);
 /* The bill is in the ledger. */
 GW_MUSTUSE enum store_err objects_billed(struct store_txn *t, const struct object_record *r,
                                          int64_t now_wall_us);
-/* Whichever bill is to be written; STORE_NOTFOUND: none is. */
-GW_MUSTUSE enum store_err objects_next_bill(struct store_txn *t, struct object_record *out);
+/* Whichever bill is to be written; STORE_NOTFOUND: none is. *malformed stand before it and can't be
+ * read. */
+GW_MUSTUSE enum store_err objects_next_bill(struct store_txn *t, struct object_record *out,
+                                            uint32_t *malformed);
 
 /* ---- the admin path ---- */
 

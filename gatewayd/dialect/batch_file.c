@@ -103,6 +103,7 @@ static int read_model(struct json_doc *d, const struct line *l, uint32_t n,
     if (twice || ask->model.n == 0)
         return refuse(why, n, "invalid_value", "'body.model' must be a name, once.");
     ask->model_value = openai_span(d, model);
+    ask->prompt_bytes = l->body.n;
     openai_note_files(d, JSON_ROOT, ask);
     return 0;
 }
@@ -162,20 +163,23 @@ static int check_refs(const struct line *l, const struct dialect_request *ask, u
     return 0;
 }
 
-int batch_file_read(struct json_doc *d, struct slice file, batch_file_ref_fn ref, void *arg,
-                    struct batch_file *out, struct dialect_refusal *why)
+int batch_file_read(struct json_doc *d, struct slice file, batch_file_ref_fn ref,
+                    batch_file_ask_fn line, void *arg, struct batch_file *out,
+                    struct dialect_refusal *why)
 {
     struct lines lines = {.rest = file};
     struct slice text;
     struct line l = {.known = false};
     struct dialect_request ask;
     memset(out, 0, sizeof *out);
-    while (next_line(&lines, &text))
+    while (next_line(&lines, &text)) {
         if (read_envelope(d, text, lines.n, &l, why) < 0 ||
             read_body(d, &l, lines.n, &ask, why) < 0 ||
             check_line(&l, &ask, lines.n, out, why) < 0 ||
             check_refs(&l, &ask, lines.n, ref, arg, why) < 0)
             return -1;
+        line(arg, &ask);
+    }
     if (out->requests == 0)
         return refuse(why, 1, "empty_file", "there is no request in it.");
     return 0;

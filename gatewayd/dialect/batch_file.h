@@ -15,15 +15,19 @@
 typedef bool (*batch_file_ref_fn)(void *arg, enum object_kind kind, struct slice id,
                                   const char *param, struct dialect_refusal *why);
 
+/* What a line asks for, for the bound of it all. */
+typedef void (*batch_file_ask_fn)(void *arg, const struct dialect_request *ask);
+
 struct batch_file {
     struct dialect_name model; /* of every line: the API takes one model a file */
-    uint8_t url;                /* enum openai_batch_url, of every line too */
+    uint8_t url;               /* enum openai_batch_url, of every line too */
     uint32_t requests;
 };
 
 /* Reads and checks all lines. 0, or -1 with *why, which names the line. */
 GW_MUSTUSE int batch_file_read(struct json_doc *scratch, struct slice file, batch_file_ref_fn ref,
-                               void *arg, struct batch_file *out, struct dialect_refusal *why);
+                               batch_file_ask_fn line, void *arg, struct batch_file *out,
+                               struct dialect_refusal *why);
 /* Appends a file that has been read, with that model in every line. -1: out is full. */
 GW_MUSTUSE int batch_file_rewrite(struct json_doc *scratch, struct slice file, struct slice model,
                                   struct buf *out);

@@ -71,6 +71,11 @@ static enum store_err apply_one(struct object_writer *w, struct store_txn *t,
     }
     enum store_err err = objects_apply(t, &r);
     w->bills_due |= err == STORE_OK && r.change == OBJECT_SETTLE;
+    if (err == STORE_CORRUPT) {
+        log_error("what is kept of an object is malformed: a change of it was left out",
+                  LOG_S("kind", object_kind_name(r.kind)));
+        return STORE_OK;
+    }
     return err == STORE_NOTFOUND ? STORE_OK : err;
 }
 
@@ -93,10 +98,16 @@ static bool prune_is_due(const struct object_writer *w)
 
 static enum store_err prune(struct object_writer *w, struct store_txn *t)
 {
-    uint32_t pruned;
+    uint32_t pruned, unsettled;
     if (!prune_is_due(w))
         return STORE_OK;
-    enum store_err err = objects_prune(t, clock_wall_us(), PRUNE_MAX, &pruned);
+    enum store_err err = objects_prune(t, clock_wall_us(), PRUNE_MAX, &pruned, &unsettled);
+    if (err == STORE_OK && unsettled > 0) {
+        log_warn("objects have expired and nobody has seen what they used: they are billed by "
+                 "their bound",
+                 LOG_U("objects", unsettled));
+        w->bills_due = true;
+    }
     if (err == STORE_OK && pruned < PRUNE_MAX)
         w->last_prune_us = clock_mono_us();
     w->more |= pruned == PRUNE_MAX;
@@ -154,7 +165,7 @@ void object_bill(const struct object_record *r, int64_t now_wall_us, struct ledg
     memset(b, 0, sizeof *b);
     b->version = LEDGER_VERSION;
     b->fixed_bytes = sizeof *b;
-    b->state = LEDGER_SETTLED;
+    b->state = r->flags & OBJECT_F_ESTIMATED ? LEDGER_ESTIMATED : LEDGER_SETTLED;
     memcpy(b->request_id, digest, sizeof b->request_id);
     b->attempt = 1;
     b->flags = LEDGER_F_UNPRICED | (r->kind == OBJECT_BATCH ? LEDGER_F_BATCH : LEDGER_F_BACKGROUND);
@@ -170,11 +181,15 @@ void object_bill(const struct object_record *r, int64_t now_wall_us, struct ledg
 static enum store_err next_bill(struct object_writer *w, struct object_record *out)
 {
     struct store_txn *t;
+    uint32_t malformed;
     enum store_err err = store_write_begin(w->k->state, &t);
     if (err != STORE_OK)
         return err;
-    err = objects_next_bill(t, out);
+    err = objects_next_bill(t, out, &malformed);
     store_abort(t);
+    if (malformed > 0)
+        LOG_EVERY(60000000, LOG_LEVEL_ERROR, "bills of objects are malformed and can't be written",
+                  LOG_U("bills", malformed));
     return err;
 }
 

@@ -193,42 +193,6 @@ static enum charge_rule charge_of(const struct attempt *a)
     return rule;
 }
 
-static void settle(struct attempt *a)
-{
-    enum charge_rule rule = charge_of(a);
-    struct money_outcome o = {
-        .state = LEDGER_SETTLED,
-        .reason = (uint8_t)a->end,
-        .http_status = a->head_seen ? a->res.status : 0,
-        .ttfb_us = a->first_byte_us ? a->first_byte_us - a->started_us : -1,
-        .flags = a->req && a->req->client_gone ? LEDGER_F_CLIENT_GONE : 0,
-        .upstream_request_id = a->upstream_request_id,
-    };
-    if (!a->ticket_open)
-        return;
-    a->ticket_open = false;
-    a->charged = rule;
-    if (!a->sent) {
-        money_release(&a->w->owner, &a->ticket);
-        return;
-    }
-    if (rule == CHARGE_USAGE)
-        bound_from_usage(provider_usage(a), o.usage);
-    else if (rule == CHARGE_COUNTED)
-        bound_counted(a->reserved_usage, output_bytes(a), o.usage);
-    if (rule == CHARGE_COUNTED && provider_usage(a)->units > 0)
-        o.usage[LEDGER_UNITS] = provider_usage(a)->units;
-    if (rule == CHARGE_COUNTED)
-        o.state = LEDGER_ESTIMATED;
-    else if (rule == CHARGE_RESERVATION)
-        o.state = LEDGER_UNSETTLED;
-    a->money_state = ledger_state_name(o.state);
-    memcpy(a->charged_usage, rule == CHARGE_RESERVATION ? a->reserved_usage : o.usage,
-           sizeof a->charged_usage);
-    if (money_settle(&a->w->owner, &a->ticket, &o) != MONEY_OK)
-        log_error("attempt was settled already", LOG_U("slot", a->ticket.slot));
-}
-
 /* ---- the object that the answer is ---- */
 
 /* What OpenAI keeps stored responses for (platform.openai.com/docs/guides/your-data), and a day. */
@@ -279,28 +243,95 @@ static int64_t object_expires_us(const struct attempt *a, enum object_kind kind)
     }
 }
 
-void attempt_record_object(struct attempt *a)
+static const int64_t *bound_of(const struct attempt *a, enum object_kind kind)
+{
+    const struct req *r = a->req;
+    if (kind == OBJECT_BATCH)
+        return r->object ? r->object->usage : NULL;
+    if (kind == OBJECT_FILE)
+        return r->batch_bound;
+    return r->ask.background ? a->reserved_usage : NULL;
+}
+
+static struct object_seen see_object(const struct attempt *a)
 {
     const struct dialect_name *id = a->is_stream ? &a->stream.id : &a->answer.id;
-    if (!a->object_promised || id->n == 0)
-        return;
     const struct req *r = a->req;
     enum object_kind kind = r->relay ? r->relay->kind : OBJECT_RESPONSE;
-    struct object_seen seen = {
+    return (struct object_seen){
         .kind = kind,
         .id = dialect_name_slice(id),
         .model = r->object ? object_name(r->object, OBJECT_MODEL) : a->cand->model->name,
         .expires_us = object_expires_us(a, kind),
         .batch_url = r->ask.batch_url,
+        .bound = bound_of(a, kind),
         .billed_later =
             r->ask.background && !a->is_stream &&
             (a->answer.usage.flags & (USAGE_PRESENT | USAGE_ZERO)) == (USAGE_PRESENT | USAGE_ZERO),
     };
+}
+
+void attempt_record_object(struct attempt *a)
+{
+    const struct dialect_name *id = a->is_stream ? &a->stream.id : &a->answer.id;
+    if (!a->object_promised || id->n == 0)
+        return;
+    struct object_seen seen = see_object(a);
     a->object_promised = false;
+    a->object_recorded = true;
     objects_record(a->req, a->cand, &seen);
 }
 
 /* ---- the end ---- */
+
+/* A stream that broke off of an answer that goes on in the background: what it costs is what its
+ * object says when it is through. */
+static bool reopen_object(const struct attempt *a)
+{
+    if (!a->object_recorded || !a->is_stream || !a->req->ask.background || a->end == END_ANSWERED)
+        return false;
+    struct object_seen seen = see_object(a);
+    seen.billed_later = true;
+    return objects_reopen(a->req, a->cand, &seen);
+}
+
+static void settle(struct attempt *a)
+{
+    enum charge_rule rule = charge_of(a);
+    struct money_outcome o = {
+        .state = LEDGER_SETTLED,
+        .reason = (uint8_t)a->end,
+        .http_status = a->head_seen ? a->res.status : 0,
+        .ttfb_us = a->first_byte_us ? a->first_byte_us - a->started_us : -1,
+        .flags = a->req && a->req->client_gone ? LEDGER_F_CLIENT_GONE : 0,
+        .upstream_request_id = a->upstream_request_id,
+    };
+    if (!a->ticket_open)
+        return;
+    a->ticket_open = false;
+    if (rule == CHARGE_COUNTED && reopen_object(a))
+        rule = CHARGE_NOTHING;
+    a->charged = rule;
+    if (!a->sent) {
+        money_release(&a->w->owner, &a->ticket);
+        return;
+    }
+    if (rule == CHARGE_USAGE)
+        bound_from_usage(provider_usage(a), o.usage);
+    else if (rule == CHARGE_COUNTED)
+        bound_counted(a->reserved_usage, output_bytes(a), o.usage);
+    if (rule == CHARGE_COUNTED && provider_usage(a)->units > 0)
+        o.usage[LEDGER_UNITS] = provider_usage(a)->units;
+    if (rule == CHARGE_COUNTED)
+        o.state = LEDGER_ESTIMATED;
+    else if (rule == CHARGE_RESERVATION)
+        o.state = LEDGER_UNSETTLED;
+    a->money_state = ledger_state_name(o.state);
+    memcpy(a->charged_usage, rule == CHARGE_RESERVATION ? a->reserved_usage : o.usage,
+           sizeof a->charged_usage);
+    if (money_settle(&a->w->owner, &a->ticket, &o) != MONEY_OK)
+        log_error("attempt was settled already", LOG_U("slot", a->ticket.slot));
+}
 
 /* Of a bearer token 401 says so (RFC 6750 section 3.1; 403 is about what it may do); AWS answers
  * 403 to expired keys too. */

@@ -90,6 +90,7 @@ struct attempt {
     struct dialect_stream stream;
     int64_t retry_after_us; /* -1: not said */
     bool object_promised;   /* a place in the outbox is kept for what the provider makes */
+    bool object_recorded;   /* it was used */
     struct money_ticket ticket;
     bool ticket_open;
     int64_t reserved_usage[LEDGER_USAGE_MAX];

@@ -49,31 +49,48 @@ void objects_unpromise(struct worker *w)
     w->objects_promised--;
 }
 
-void objects_record(struct req *r, const struct candidate *cand, const struct object_seen *seen)
+static bool make_record(struct req *r, const struct candidate *cand, const struct object_seen *seen,
+                        struct object_record *rec)
 {
     struct slice names[OBJECT_NAME_COUNT];
-    struct object_record rec;
-    objects_unpromise(r->w);
     names_of(r, cand, names);
     names[OBJECT_ID] = seen->id;
     names[OBJECT_MODEL] = seen->model;
-    if (object_record_init(&rec, seen->kind, names) < 0) {
+    if (object_record_init(rec, seen->kind, names) < 0)
+        return false;
+    rec->change = OBJECT_ADD;
+    rec->created_us = r->started_wall_us;
+    rec->expires_us = seen->expires_us;
+    rec->url = seen->batch_url;
+    if (seen->bound)
+        memcpy(rec->usage, seen->bound, sizeof rec->usage);
+    if (seen->billed_later)
+        rec->state = OBJECT_OPEN;
+    return true;
+}
+
+void objects_record(struct req *r, const struct candidate *cand, const struct object_seen *seen)
+{
+    struct object_record rec;
+    objects_unpromise(r->w);
+    if (!make_record(r, cand, seen, &rec)) {
         log_warn("an object's id is no id: it can't be put on record", LOG_S("id", r->id_text),
                  LOG_S("kind", object_kind_name(seen->kind)), LOG_U("bytes", seen->id.n));
         return;
     }
-    rec.change = OBJECT_ADD;
-    rec.created_us = r->started_wall_us;
-    rec.expires_us = seen->expires_us;
-    rec.url = seen->batch_url;
-    if (seen->billed_later)
-        rec.state = OBJECT_OPEN;
     if (!objects_publish(&r->w->objects, r->w->owner.index, &rec))
         log_error("no place in the outbox of objects although one was kept");
 }
 
-bool objects_record_output(struct worker *w, const struct object_record *parent,
-                           enum object_kind kind, struct slice id)
+bool objects_reopen(struct req *r, const struct candidate *cand, const struct object_seen *seen)
+{
+    struct object_record rec;
+    return has_room(r->w) && make_record(r, cand, seen, &rec) &&
+           objects_publish(&r->w->objects, r->w->owner.index, &rec);
+}
+
+bool objects_record_output(struct worker *w, const struct object_record *parent, struct slice id,
+                           bool errors)
 {
     struct slice names[OBJECT_NAME_COUNT];
     struct object_record rec;
@@ -81,11 +98,20 @@ bool objects_record_output(struct worker *w, const struct object_record *parent,
         names[i] = object_name(parent, i);
     names[OBJECT_PARENT] = names[OBJECT_ID];
     names[OBJECT_ID] = id;
-    if (object_record_init(&rec, kind, names) < 0)
+    if (object_record_init(&rec, OBJECT_FILE, names) < 0)
         return true; /* no id, or names without end: it can't be reached */
     rec.change = OBJECT_ADD;
     rec.created_us = clock_wall_us();
+    rec.flags = errors ? OBJECT_F_ERRORS : 0;
     return has_room(w) && objects_publish(&w->objects, w->owner.index, &rec);
+}
+
+void objects_tell_estimate(struct worker *w, const struct object_record *known,
+                           const int64_t usage[LEDGER_USAGE_MAX])
+{
+    struct object_record estimated = *known;
+    estimated.flags |= OBJECT_F_ESTIMATED;
+    objects_tell(w, &estimated, OBJECT_SETTLE, usage);
 }
 
 void objects_tell(struct worker *w, const struct object_record *known, enum object_change change,
@@ -107,15 +133,14 @@ struct look {
     struct object_owner owner;
     struct slice id;
     struct object_record *out;
-    bool found, removed;
+    bool found, removed, settled;
 };
 
 static bool look_at(void *arg, const struct object_record *r)
 {
     struct look *l = arg;
     struct object_owner owner;
-    if (r->kind != l->kind || r->change == OBJECT_SETTLE ||
-        !slice_eq(object_name(r, OBJECT_ID), l->id))
+    if (r->kind != l->kind || !slice_eq(object_name(r, OBJECT_ID), l->id))
         return true;
     object_record_owner(r, &owner);
     if (!object_owner_eq(&owner, &l->owner))
@@ -123,6 +148,10 @@ static bool look_at(void *arg, const struct object_record *r)
     if (r->change == OBJECT_REMOVE) {
         l->removed = true;
         return false;
+    }
+    if (r->change == OBJECT_SETTLE) {
+        l->settled = true;
+        return true;
     }
     *l->out = *r;
     l->found = true;
@@ -137,9 +166,11 @@ enum store_err objects_lookup(struct req *r, enum object_kind kind, struct slice
     objects_each_pending(&r->w->objects, look_at, &l);
     if (l.removed)
         return STORE_NOTFOUND;
-    if (l.found)
-        return STORE_OK;
-    return objects_find(r->w->state_reader, kind, &l.owner, id, out);
+    enum store_err err =
+        l.found ? STORE_OK : objects_find(r->w->state_reader, kind, &l.owner, id, out);
+    if (err == STORE_OK && l.settled && out->state == OBJECT_OPEN)
+        out->state = OBJECT_SETTLING;
+    return err;
 }
 
 void objects_fail_store(struct req *r, enum store_err err)

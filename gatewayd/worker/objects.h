@@ -26,23 +26,32 @@ void objects_unpromise(struct worker *w);
 struct object_seen {
     enum object_kind kind;
     struct slice id;
-    struct slice model; /* n = 0: it has none */
-    int64_t expires_us; /* wall clock; 0: it stays until it is deleted */
-    uint8_t batch_url;  /* enum openai_batch_url of a batch or of its input */
-    bool billed_later;  /* what it costs is seen when it is through */
+    struct slice model;   /* n = 0: it has none */
+    int64_t expires_us;   /* wall clock; 0: it stays until it is deleted */
+    uint8_t batch_url;    /* enum openai_batch_url of a batch or of its input */
+    bool billed_later;    /* what it costs is seen when it is through */
+    const int64_t *bound; /* of a batch, of its input, of what is billed later: what it may use;
+                           * NULL: nothing */
 };
 /* Puts what `cand` has made for r on record; a place must have been kept. An id that can't be one
  * (empty, too long) is left out and logged: the object can't be reached afterwards. */
 void objects_record(struct req *r, const struct candidate *cand, const struct object_seen *seen);
 
-/* Puts on record what another object turned out to have made: the output of a batch. False: there
- * is no room in the outbox at the moment. */
+/* An answer that is on record is OPEN from now on. False: there is no room in the outbox. */
+GW_MUSTUSE bool objects_reopen(struct req *r, const struct candidate *cand,
+                               const struct object_seen *seen);
+
+/* Puts on record what another object turned out to have made: the output of a batch, or its
+ * errors. False: there is no room in the outbox at the moment. */
 GW_MUSTUSE bool objects_record_output(struct worker *w, const struct object_record *parent,
-                                      enum object_kind kind, struct slice id);
+                                      struct slice id, bool errors);
 /* Says of a known object that it is gone or, with its usage, through. Without room in the outbox it
  * is left out: the next who sees it says it again. */
 void objects_tell(struct worker *w, const struct object_record *known, enum object_change change,
                   const int64_t usage[LEDGER_USAGE_MAX]);
+/* Its figures are none of the provider's. */
+void objects_tell_estimate(struct worker *w, const struct object_record *known,
+                           const int64_t usage[LEDGER_USAGE_MAX]);
 
 /* ---- what is known ---- */
 

@@ -122,7 +122,12 @@ struct req {
     struct objects_list *list;                       /* it lists objects: req_objects.c */
     int64_t content_usage[LEDGER_USAGE_MAX]; /* said in the lines of a batch's output so far */
     uint32_t content_lines;                  /* that said any */
-    struct slice upstream_query;             /* in place of the caller's query; {NULL}: that one */
+    uint32_t content_lost;                   /* lines that were too long to be read, */
+    uint64_t content_lost_bytes;             /* their bytes, */
+    bool content_skips;                      /* and this is one */
+    uint64_t content_bytes;
+    int64_t batch_bound[LEDGER_USAGE_MAX]; /* what the lines of a batch's input may use */
+    struct slice upstream_query;           /* in place of the caller's query; {NULL}: that one */
     const struct conf_model *model;
     bool direct; /* without a [model:...]: `provider/model`, or a provider without a model */
     struct candidate *candidates;

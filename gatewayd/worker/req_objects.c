@@ -4,6 +4,7 @@
 #include "gatewayd/worker/req_objects.h"
 
 #include "common/check.h"
+#include "common/log.h"
 #include "gatewayd/dialect/batch_file.h"
 #include "gatewayd/dialect/openai.h"
 #include "gatewayd/dialect/relay.h"
@@ -84,6 +85,25 @@ static bool wants_events(const struct req *r)
     return false;
 }
 
+/* A batch without figures is charged by its output: that must be there until it is. */
+static bool may_delete_output(struct req *r)
+{
+    struct object_record batch;
+    struct slice parent = object_name(r->object, OBJECT_PARENT);
+    if (r->object->kind != OBJECT_FILE || parent.n == 0 || (r->object->flags & OBJECT_F_ERRORS))
+        return true;
+    enum store_err err = objects_lookup(r, OBJECT_BATCH, parent, &batch);
+    if (err == STORE_NOTFOUND || (err == STORE_OK && batch.state != OBJECT_OPEN))
+        return true;
+    if (err != STORE_OK)
+        objects_fail_store(r, err);
+    else
+        req_fail(r, 409, "not_settled",
+                 "The file is the output of a batch whose usage has not been seen yet: retrieve "
+                 "its content in whole, then delete it.");
+    return false;
+}
+
 static const struct conf_model *model_of_object(struct req *r)
 {
     if (wants_events(r)) {
@@ -102,6 +122,8 @@ static const struct conf_model *model_of_object(struct req *r)
                  object_kind_name(r->object->kind));
         return NULL;
     }
+    if (r->relay->role == RELAY_DELETES && !may_delete_output(r))
+        return NULL;
     return to_its_credential(r, r->object);
 }
 
@@ -111,7 +133,17 @@ static const struct conf_model *model_of_object(struct req *r)
 struct named {
     struct req *r;
     const struct conf_credential *credential; /* NULL: nothing is named */
+    enum store_err failed;                    /* the records can't be read */
 };
+
+static void add_bound(void *arg, const struct dialect_request *ask)
+{
+    struct named *n = arg;
+    int64_t usage[LEDGER_USAGE_MAX], *sum = n->r->batch_bound;
+    bound_reserve(ask, usage);
+    for (unsigned i = 0; i < LEDGER_USAGE_MAX; i++)
+        sum[i] = GW_MIN(sum[i] + usage[i], (int64_t)USAGE_MAX_TOKENS);
+}
 
 static bool take_named(void *arg, enum object_kind kind, struct slice id, const char *param,
                        struct dialect_refusal *why)
@@ -126,6 +158,8 @@ static bool take_named(void *arg, enum object_kind kind, struct slice id, const 
         n->credential = c;
         return true;
     }
+    if (err != STORE_OK && err != STORE_NOTFOUND)
+        n->failed = err;
     snprintf(why->message, sizeof why->message, "there is no %s '%.*s' where the batch goes.",
              object_kind_name(kind), (int)GW_MIN(id.n, (size_t)64), id.p);
     snprintf(why->param, sizeof why->param, "%s", param);
@@ -162,9 +196,14 @@ static const struct conf_model *model_of_batch_file(struct req *r)
 {
     struct batch_file file;
     struct dialect_refusal why;
-    struct named named = {.r = r};
+    struct named named = {.r = r, .failed = STORE_OK};
     r->param = "file";
-    if (batch_file_read(&r->w->doc, upload_of(r), take_named, &named, &file, &why) < 0) {
+    if (batch_file_read(&r->w->doc, upload_of(r), take_named, add_bound, &named, &file, &why) < 0) {
+        if (named.failed != STORE_OK) {
+            r->param = NULL;
+            objects_fail_store(r, named.failed);
+            return NULL;
+        }
         req_fail(r, 400, why.code ? why.code : "invalid_file", "%s", why.message);
         return NULL;
     }
@@ -283,7 +322,7 @@ static bool record_outputs(struct req *r, const struct object_record *batch,
         if (id.n == 0 || id.n > OBJECT_ID_MAX ||
             objects_lookup(r, OBJECT_FILE, id, &known) == STORE_OK)
             continue;
-        if (!objects_record_output(r->w, batch, OBJECT_FILE, id))
+        if (!objects_record_output(r->w, batch, id, i > 0))
             return false;
     }
     return true;
@@ -307,10 +346,12 @@ static bool is_json(const struct req *r, const struct attempt *a)
 
 /* ---- the output of a batch ---- */
 
+/* A part of it (206) says nothing of the rest. */
 static bool is_output(const struct req *r)
 {
-    return r->object && r->ask.op == DIALECT_FILE_CONTENT &&
-           object_name(r->object, OBJECT_PARENT).n > 0;
+    return r->object && r->ask.op == DIALECT_FILE_CONTENT && r->attempt &&
+           r->attempt->res.status == 200 && object_name(r->object, OBJECT_PARENT).n > 0 &&
+           !(r->object->flags & OBJECT_F_ERRORS);
 }
 
 /* {"response":{"body":{"usage":…}}}; r->edited holds the line. */
@@ -324,6 +365,7 @@ static void take_line(struct req *r)
         openai_read_usage(d, json_get_lit(d, json_get_lit(d, response, "body"), "usage"), &u);
     }
     r->edited.len = 0;
+    r->content_skips = false;
     if (!(u.flags & USAGE_PRESENT))
         return;
     bound_from_usage(&u, usage);
@@ -332,20 +374,52 @@ static void take_line(struct req *r)
         r->content_usage[i] += usage[i];
 }
 
+/* A piece of a line; one that can't be kept in whole isn't read. */
+static void keep_piece(struct req *r, const char *p, size_t n)
+{
+    if (!r->content_skips && (!worker_may_buffer(r->w, n) || buf_append(&r->edited, p, n) < 0)) {
+        r->content_skips = true;
+        r->content_lost++;
+        r->content_lost_bytes += r->edited.len;
+        r->edited.len = 0;
+    }
+    if (r->content_skips)
+        r->content_lost_bytes += n;
+    worker_account(r->w, &r->edited_held, r->edited.cap);
+}
+
 void req_objects_content(struct req *r, struct slice data)
 {
     if (!is_output(r))
         return;
+    r->content_bytes += data.n;
     while (data.n) {
         const char *end = memchr(data.p, '\n', data.n);
         size_t n = end ? (size_t)(end - data.p) : data.n;
-        (void)!buf_append(&r->edited, data.p, n); /* one without end is none that says anything */
+        keep_piece(r, data.p, n);
         if (!end)
             break;
         take_line(r);
         data = slice_of(end + 1, data.n - n - 1);
     }
-    worker_account(r->w, &r->edited_held, r->edited.cap);
+}
+
+/* Lines that say nothing have about a token in four bytes of output, and the input of the others;
+ * if none does, that of the batch's bound. */
+static void estimate_rest(struct req *r, const struct object_record *batch)
+{
+    enum { BYTES_PER_TOKEN = 4 };
+    int64_t *usage = r->content_usage;
+    bool none = r->content_lines == 0;
+    uint64_t bytes = none ? r->content_bytes : r->content_lost_bytes;
+    int64_t most = GW_MAX(batch->usage[LEDGER_OUTPUT] - usage[LEDGER_OUTPUT], (int64_t)0);
+    usage[LEDGER_INPUT] =
+        none ? batch->usage[LEDGER_INPUT]
+             : usage[LEDGER_INPUT] + usage[LEDGER_INPUT] / r->content_lines * r->content_lost;
+    usage[LEDGER_OUTPUT] += (int64_t)GW_MIN(bytes / BYTES_PER_TOKEN, (uint64_t)most);
+    log_warn("a batch's output doesn't say what all of it used: the rest is estimated",
+             LOG_S("id", r->id_text), LOG_SL("batch", object_name(batch, OBJECT_ID)),
+             LOG_U("lines", r->content_lines), LOG_U("lines_too_long", r->content_lost));
 }
 
 /* All of it has come: for a batch whose object doesn't say what it has used. */
@@ -353,11 +427,16 @@ static void settle_by_output(struct req *r)
 {
     struct object_record batch;
     take_line(r);
-    if (r->content_lines > 0 &&
-        objects_lookup(r, OBJECT_BATCH, object_name(r->object, OBJECT_PARENT), &batch) ==
-            STORE_OK &&
-        batch.state == OBJECT_OPEN)
+    if (objects_lookup(r, OBJECT_BATCH, object_name(r->object, OBJECT_PARENT), &batch) !=
+            STORE_OK ||
+        batch.state != OBJECT_OPEN)
+        return;
+    if (r->content_lost == 0 && r->content_lines > 0) {
         objects_tell(r->w, &batch, OBJECT_SETTLE, r->content_usage);
+        return;
+    }
+    estimate_rest(r, &batch);
+    objects_tell_estimate(r->w, &batch, r->content_usage);
 }
 
 static bool take_used(struct req *r, struct attempt *a)
@@ -403,6 +482,50 @@ static int64_t limit_of(enum object_kind kind, bool most)
     return most ? 100 : 20;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A parameter's value without percent-encoding, in the request's arena. */
+static struct slice decode(struct req *r, struct slice value)
+{
+    char *mem = memchr(value.p, '%', value.n) ? arena_alloc(&r->arena, value.n) : NULL;
+    size_t n = 0;
+    if (!mem)
+        return value;
+    for (size_t i = 0; i < value.n; i++) {
+        int high = value.p[i] == '%' && value.n - i > 2 ? hex_digit(value.p[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(value.p[i + 2]) : -1;
+        mem[n++] = low >= 0 ? (char)(high << 4 | low) : value.p[i];
+        i += low >= 0 ? 2 : 0;
+    }
+    return slice_of(mem, n);
+}
+
+/* All but what RFC 3986 section 2.3 calls unreserved; out has room for 3 characters each. */
+static size_t encode(char *out, struct slice s)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+                     c == '-' || c == '.' || c == '_' || c == '~';
+        if (plain) {
+            out[n++] = (char)c;
+            continue;
+        }
+        out[n++] = '%';
+        out[n++] = hex[c >> 4];
+        out[n++] = hex[c & 15];
+    }
+    return n;
+}
+
 static bool read_page(struct req *r, struct objects_list *l)
 {
     struct slice query = http_request_query(&r->head), value;
@@ -411,11 +534,11 @@ static bool read_page(struct req *r, struct objects_list *l)
     while (query.p) {
         struct slice param = slice_split(&query, '&');
         if (param_is(param, "after", &value))
-            l->after = value;
+            l->after = decode(r, value);
         if (!param_is(param, "limit", &value))
             continue;
         int64_t most = limit_of(r->relay->kind, true);
-        if (slice_to_u64(value, (uint64_t)most, &n) < 0 || n == 0) {
+        if (slice_to_u64(decode(r, value), (uint64_t)most, &n) < 0 || n == 0) {
             r->param = "limit";
             req_fail(r, 400, "invalid_value", "'limit' must be an integer from 1 to %lld.",
                      (long long)most);
@@ -546,13 +669,15 @@ static bool make_query(struct req *r)
 {
     const struct objects_list *l = r->list;
     struct slice query = http_request_query(&r->head), value;
-    size_t cap = query.n + OBJECT_ID_MAX + 64, n = 0;
+    size_t cap = query.n + 3 * OBJECT_ID_MAX + 64, n = 0;
     char *mem = arena_alloc(&r->arena, cap);
     if (!mem)
         return false;
     n = (size_t)snprintf(mem, cap, "limit=%lld", (long long)limit_of(r->relay->kind, true));
-    if (l->after.n)
-        n += (size_t)snprintf(mem + n, cap - n, "&after=%.*s", SLICE_FMT(l->after));
+    if (l->after.n) {
+        n += (size_t)snprintf(mem + n, cap - n, "&after=");
+        n += encode(mem + n, l->after);
+    }
     while (query.p) {
         struct slice param = slice_split(&query, '&');
         if (param.n && !param_is(param, "after", &value) && !param_is(param, "limit", &value))
@@ -688,10 +813,38 @@ const struct conf_model *req_objects_model(struct req *r)
     }
 }
 
+/* The provider's own word that it has no such object, not a 404 of whatever stands before it: a
+ * code for it (Azure's, Google's), or a message that says so of this id (OpenAI's). */
+static bool says_not_found(const struct req *r, const struct attempt *a)
+{
+    static const struct slice codes[] = {SLICE_LIT("not_found"), SLICE_LIT("NotFound"),
+                                         SLICE_LIT("NOT_FOUND"), SLICE_LIT("not_found_error"),
+                                         SLICE_LIT("resource_not_found")};
+    static const struct slice members[] = {SLICE_LIT("code"), SLICE_LIT("status"),
+                                           SLICE_LIT("type")};
+    static const char *const words[] = {"not found", "No such", "no such", "does not exist"};
+    const struct json_doc *d = &r->w->doc;
+    struct slice text, id = object_name(r->object, OBJECT_ID);
+    if (a->res.status != 404 || !is_json(r, a))
+        return false;
+    uint32_t e = json_get_lit(d, JSON_ROOT, "error");
+    for (size_t i = 0; i < ARRAY_LEN(members) * ARRAY_LEN(codes); i++)
+        if (json_str_eq(d, json_get(d, e, members[i / ARRAY_LEN(codes)]),
+                        codes[i % ARRAY_LEN(codes)]))
+            return true;
+    text = json_raw(d, json_get_lit(d, e, "message"));
+    if (!text.p || !memmem(text.p, text.n, id.p, id.n))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (memmem(text.p, text.n, words[i], strlen(words[i])))
+            return true;
+    return false;
+}
+
 bool req_objects_answered(struct req *r, struct attempt *a)
 {
     bool well = a->end == END_ANSWERED;
-    if (r->relay->role == RELAY_DELETES && (well || a->res.status == 404))
+    if (r->relay->role == RELAY_DELETES && (well || says_not_found(r, a)))
         objects_tell(r->w, r->object, OBJECT_REMOVE, NULL);
     if (!well)
         return true;

@@ -7,6 +7,7 @@ credential is a 404 of the provider's.
 import json
 import os
 import signal
+import urllib.request
 
 import pytest
 
@@ -328,13 +329,26 @@ def test_the_events_of_a_stored_response_are_refused_by_name(gateway, keys, mock
     assert of(gateway, keys["solo"], "GET", f"{there}?stream=false").status == 200
 
 
+@pytest.mark.no_reconcile("the provider is called without the gateway")
 def test_what_the_provider_lost_is_forgotten_when_deleted(gateway, keys, mock):
     there = f"{RESPONSES}/{made(ask(gateway, keys['solo']))}"
     mock.script("status=404", count=1)
     assert of(gateway, keys["solo"], "DELETE", there).status == 404
+    assert of(gateway, keys["solo"], "GET", there).status == 200, "a 404 that isn't about it made it forgotten"
+    identity = there.rsplit("/", 1)[1]
+    assert mock_call(mock, credential_of(mock), "DELETE", f"{RESPONSES}/{identity}") == 200
+    assert of(gateway, keys["solo"], "DELETE", there).status == 404
     before = len(mock.bill())
     assert error(of(gateway, keys["solo"], "GET", there), 404)["code"] == "object_not_found"
     assert len(mock.bill()) == before
+
+
+def mock_call(mock, credential, method, path):
+    """Behind the gateway's back."""
+    request = urllib.request.Request(mock.base_url.removesuffix("/v1") + path, method=method,
+                                     headers={"Authorization": f"Bearer {credential}"})
+    with urllib.request.urlopen(request) as answer:
+        return answer.status
 
 
 def test_the_paths_take_their_methods_only(gateway, keys):
@@ -360,6 +374,22 @@ def test_an_answer_made_in_the_background_is_charged_when_it_is_seen(gateway, ke
     assert (bill["input_tokens"], bill["output_tokens"], bill["team"]) == (30, 70, "red")
     assert sum(record["output_tokens"] for record in gateway.ledger()) == 70
     assert of(gateway, keys["red"], "DELETE", there).status == 200
+
+
+@pytest.mark.no_reconcile("what goes on in the background is billed by its object")
+def test_a_stream_that_is_left_in_the_background_is_charged_by_its_object(gateway, keys):
+    body = json.dumps({"model": MODEL, "input": "x", "stream": True, "background": True}).encode()
+    with gateway.connect() as connection:
+        connection.request("POST", RESPONSES, [
+            ("Authorization", f"Bearer {keys['solo']}"), ("Content-Type", "application/json"),
+            ("x-mock", "gap=50ms,tokens=70,prompt=30,completion=70")], body)
+        created = next(connection.events(connection.read_stream_head()))
+        where = json.loads(created.split(b"data: ", 1)[1])["response"]["id"]
+    left = wait_until(lambda: [record for record in gateway.ledger() if record.get("key")], "the attempt's record")
+    assert [record["output_tokens"] for record in left] == [0]
+    assert of(gateway, keys["solo"], "GET", f"{RESPONSES}/{where}").json()["status"] == "completed"
+    [bill] = wait_until(lambda: bills(gateway, "background"), "the bill")
+    assert (bill["input_tokens"], bill["output_tokens"], bill["upstream_request_id"]) == (30, 70, where)
 
 
 # ---- files ----
@@ -460,6 +490,14 @@ def test_an_owner_of_nothing_gets_an_empty_list_and_no_provider_is_asked(gateway
     assert mock.bill() == []
 
 
+def test_pages_are_read_without_their_percent_encoding(gateway, keys, mock):
+    first = upload(gateway, keys["solo"]).json()["id"]
+    upload(gateway, keys["solo"])
+    encoded = "".join(f"%{ord(c):02x}" for c in first)
+    assert listed(gateway, keys["solo"], f"?limit=%31&after={encoded}") == \
+        listed(gateway, keys["solo"], f"?limit=1&after={first}")
+
+
 @pytest.mark.parametrize("query", ["?limit=0", "?limit=x", "?limit=10001", "?after=file-none", "?after=" + "x" * 300])
 def test_odd_pages_are_refused(gateway, keys, query):
     upload(gateway, keys["solo"])
@@ -557,13 +595,18 @@ def test_a_batch_without_figures_is_charged_by_its_output(gateway, keys):
     batch = new_batch(gateway, keys["solo"], 3, "usage=absent,prompt=10,completion=5")
     now = wait_batch(gateway, keys["solo"], batch)
     assert "usage" not in now
+    output = f"{FILES}/{now['output_file_id']}"
     for _ in range(2):
         assert of(gateway, keys["solo"], "GET", f"{FILES}/{now['error_file_id']}/content").status == 200
+    gateway.mock.script("status=206", count=1)
+    of(gateway, keys["solo"], "GET", f"{output}/content")
+    assert error(of(gateway, keys["solo"], "DELETE", output), 409)["code"] == "not_settled"
     assert bills(gateway, "batch") == []
     for _ in range(2):
         assert of(gateway, keys["solo"], "GET", f"{FILES}/{now['output_file_id']}/content").status == 200
     [bill] = wait_until(lambda: bills(gateway, "batch"), "the bill")
     assert (bill["input_tokens"], bill["output_tokens"], bill["upstream_request_id"]) == (30, 15, batch)
+    assert of(gateway, keys["solo"], "DELETE", output).status == 200
 
 
 @pytest.mark.no_reconcile("processes are killed")

@@ -6,6 +6,7 @@
 #include "common/keystore.h"
 #include "common/objects_shm.h"
 #include "common/objects_store.h"
+#include "common/state_db.h"
 #include "tests/unit/tmpdir.h"
 
 #include <fcntl.h>
@@ -308,9 +309,9 @@ static void test_credentials_of_an_owner_are_each_given_once(void **state)
 static uint32_t prune(int64_t now_us, uint32_t max)
 {
     struct store_txn *t;
-    uint32_t n;
+    uint32_t n, unsettled;
     assert_int_equal(store_write_begin(store, &t), STORE_OK);
-    assert_int_equal(objects_prune(t, now_us, max, &n), STORE_OK);
+    assert_int_equal(objects_prune(t, now_us, max, &n, &unsettled), STORE_OK);
     assert_int_equal(store_commit(t), STORE_OK);
     return n;
 }
@@ -341,8 +342,9 @@ static void test_expired_records_are_pruned(void **state)
 static enum store_err next_bill(struct object_record *out)
 {
     struct store_txn *t;
+    uint32_t malformed;
     assert_int_equal(store_write_begin(store, &t), STORE_OK);
-    enum store_err err = objects_next_bill(t, out);
+    enum store_err err = objects_next_bill(t, out, &malformed);
     store_abort(t);
     return err;
 }
@@ -372,6 +374,70 @@ static void test_a_batch_is_billed_once(void **state)
     assert_int_equal(r.settled_us, 5000);
 }
 
+static void test_what_expires_open_is_billed_by_its_bound(void **state)
+{
+    struct object_record b = record(OBJECT_BATCH, "batch_1", "k", "", "c"), r;
+    b.expires_us = 100;
+    b.usage[LEDGER_OUTPUT] = 9;
+    assert_int_equal(apply(&b), STORE_OK);
+    assert_int_equal(prune(100, 10), 1);
+    assert_int_equal(find(OBJECT_BATCH, "k", "", "batch_1", &r), STORE_NOTFOUND);
+    assert_int_equal(next_bill(&r), STORE_OK);
+    assert_int_equal(r.usage[LEDGER_OUTPUT], 9);
+    assert_int_equal(r.state, OBJECT_SETTLING);
+    assert_true(r.flags & OBJECT_F_ESTIMATED);
+}
+
+static void test_what_has_been_billed_expires_without_a_bill(void **state)
+{
+    struct object_record b = record(OBJECT_BATCH, "batch_1", "k", "", "c"), r;
+    struct store_txn *t;
+    b.expires_us = 100;
+    assert_int_equal(apply(&b), STORE_OK);
+    b.change = OBJECT_SETTLE;
+    assert_int_equal(apply(&b), STORE_OK);
+    assert_int_equal(next_bill(&r), STORE_OK);
+    assert_int_equal(store_write_begin(store, &t), STORE_OK);
+    assert_int_equal(objects_billed(t, &r, 50), STORE_OK);
+    assert_int_equal(store_commit(t), STORE_OK);
+    assert_int_equal(prune(100, 10), 1);
+    assert_int_equal(next_bill(&r), STORE_NOTFOUND);
+}
+
+static void test_an_answer_may_be_opened_again_until_it_is_settled(void **state)
+{
+    struct object_record a = record(OBJECT_RESPONSE, "resp_1", "k", "", "c"), r;
+    assert_int_equal(apply(&a), STORE_OK);
+    a.state = OBJECT_OPEN;
+    a.usage[LEDGER_OUTPUT] = 9;
+    assert_int_equal(apply(&a), STORE_OK);
+    assert_int_equal(find(OBJECT_RESPONSE, "k", "", "resp_1", &r), STORE_OK);
+    assert_int_equal(r.state, OBJECT_OPEN);
+    assert_int_equal(r.usage[LEDGER_OUTPUT], 9);
+    a.change = OBJECT_SETTLE;
+    assert_int_equal(apply(&a), STORE_OK);
+    a.change = OBJECT_ADD;
+    assert_int_equal(apply(&a), STORE_OK);
+    assert_int_equal(find(OBJECT_RESPONSE, "k", "", "resp_1", &r), STORE_OK);
+    assert_int_equal(r.state, OBJECT_SETTLING);
+}
+
+static void test_a_malformed_bill_blocks_no_other(void **state)
+{
+    struct object_record b = record(OBJECT_BATCH, "batch_1", "k", "", "c"), r;
+    struct store_txn *t;
+    assert_int_equal(store_write_begin(store, &t), STORE_OK);
+    assert_int_equal(store_put(t, STATE_DB_OBJECT_BILLS, SLICE_LIT("\x01"), SLICE_LIT("odd"), 0),
+                     STORE_OK);
+    assert_int_equal(store_commit(t), STORE_OK);
+    assert_int_equal(next_bill(&r), STORE_NOTFOUND);
+    assert_int_equal(apply(&b), STORE_OK);
+    b.change = OBJECT_SETTLE;
+    assert_int_equal(apply(&b), STORE_OK);
+    assert_int_equal(next_bill(&r), STORE_OK);
+    assert_true(slice_eq_str(object_name(&r, OBJECT_ID), "batch_1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +456,13 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_expired_records_are_pruned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_batch_is_billed_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_expires_open_is_billed_by_its_bound, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_what_has_been_billed_expires_without_a_bill, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_an_answer_may_be_opened_again_until_it_is_settled,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_malformed_bill_blocks_no_other, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
