@@ -310,10 +310,11 @@ static int check_kept_part(struct reader *r)
 {
     if (r->in != IN_RESPONSES || r->bound || !r->kept_part[0])
         return 0;
-    return refuse(r->why, "object_not_found", r->kept_part,
-                  "'%s' names what the provider keeps of another answer. Name that answer too, by "
-                  "'previous_response_id' or 'conversation', or send its content.",
-                  r->kept_part);
+    return dialect_refuse(
+        r->why, "object_not_found", r->kept_part,
+        "'%s' names what the provider keeps of another answer. Name that answer too, by "
+        "'previous_response_id' or 'conversation', or send its content.",
+        r->kept_part);
 }
 
 static int read_tools(struct reader *r, const char *param, uint32_t v)
@@ -495,9 +496,9 @@ static int read_endpoint(struct reader *r, const char *param, uint32_t v)
         return wrong_type(r, param, v, "a string");
     r->out->batch_url = openai_batch_url(r->d, v);
     if (r->out->batch_url == OPENAI_BATCH_NO_URL)
-        return refuse(r->why, "invalid_value", param,
-                      "'%s' must be a path that batches take, such as '/v1/chat/completions'.",
-                      param);
+        return dialect_refuse(
+            r->why, "invalid_value", param,
+            "'%s' must be a path that batches take, such as '/v1/chat/completions'.", param);
     return 0;
 }
 
