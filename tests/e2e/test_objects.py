@@ -609,6 +609,23 @@ def test_a_batch_without_figures_is_charged_by_its_output(gateway, keys):
     assert of(gateway, keys["solo"], "DELETE", output).status == 200
 
 
+def test_a_line_that_is_too_long_is_estimated(gateway):
+    key = gateway.create_key("maker")[1]
+    data = lines(1) + b'{"custom_id":"' + b"x" * 70000 + lines(1)[15:]
+    kept = upload(gateway, key, data, "batch")
+    assert kept.status == 200, kept.body
+    batch = create_batch(gateway, key, kept.json()["id"], "usage=absent,prompt=10,completion=5").json()["id"]
+    now = wait_batch(gateway, key, batch)
+    gateway.write_ini({"http": {"max_body": "1KiB"}})
+    gateway.reload()
+    output = of(gateway, key, "GET", f"{FILES}/{now['output_file_id']}/content").body.splitlines()
+    assert len(output[0]) < 66000 < len(output[1])
+    [bill] = wait_until(lambda: bills(gateway, "batch"), "the bill")
+    assert (bill["state"], bill["input_tokens"]) == ("estimated", 20)
+    assert bill["output_tokens"] == 5 + len(output[1]) // 4
+    assert "is estimated" in gateway.log_text()
+
+
 @pytest.mark.no_reconcile("processes are killed")
 @pytest.mark.parametrize("how", [kill_keeper, kill_workers])
 def test_a_bill_survives_and_stays_one(gateway, keys, how):
