@@ -29,7 +29,7 @@ struct reader {
     size_t n_table;
     bool model_optional;
     bool bound;         /* it goes on from what is kept for its owner */
-    char kept_part[48]; /* member path of the first part of another answer that it names; "" */
+    char container[48]; /* member path of the first container that a tool names; "" */
     struct dialect_request *out;
     struct dialect_refusal *why;
 };
@@ -261,60 +261,42 @@ static int read_documents(struct reader *r, const char *param, uint32_t v)
     return 0;
 }
 
-/* ---- parts of answers that the provider keeps ---- */
+/* ---- containers that the provider keeps ---- */
 
-/* Items of stored answers and containers have ids of their own that no record knows: whose they are
- * follows from the answer before, which has one. */
-static void note_kept_part(struct reader *r, const char *list, uint32_t index, const char *name)
+/* A container has an id that no record knows: whose it is follows from the answer before, which has
+ * one. Items of earlier answers pass: clients that keep the conversation themselves send them back
+ * as they came, or by reference, and their ids were told to nobody but their owner. */
+static void note_container(struct reader *r, uint32_t index, const char *name)
 {
-    if (!r->kept_part[0])
-        snprintf(r->kept_part, sizeof r->kept_part, "%s[%u].%s", list, index, name);
+    if (!r->container[0])
+        snprintf(r->container, sizeof r->container, "tools[%u].%s", index, name);
 }
 
-/* `container` of a code interpreter that isn't an object with how to make one; `container_id` of
- * its calls and of a shell's environment (responses/create of OpenAI's reference). */
-static void note_containers(struct reader *r, const char *list, uint32_t index, uint32_t v)
+/* `container` of a code interpreter that isn't an object with how to make one; `container_id` of a
+ * shell's environment (responses/create of OpenAI's reference). */
+static void note_containers(struct reader *r, uint32_t index, uint32_t v)
 {
     json_foreach_member(r->d, v, k)
     {
         bool named = json_type(r->d, k + 1) == JSON_STRING;
         if (named && json_str_eq_lit(r->d, k, "container"))
-            note_kept_part(r, list, index, "container");
+            note_container(r, index, "container");
         else if (named && json_str_eq_lit(r->d, k, "container_id"))
-            note_kept_part(r, list, index, "container_id");
+            note_container(r, index, "container_id");
         else if (json_str_eq_lit(r->d, k, "environment"))
-            note_containers(r, list, index, k + 1);
+            note_containers(r, index, k + 1);
     }
 }
 
-/* An item that is taken from where the provider keeps it: a reference, whose type may be left out,
- * or an image, which goes by its id. */
-static bool is_kept_item(const struct reader *r, uint32_t item)
+static int check_container(struct reader *r)
 {
-    bool id = false, typed = false, kept = false, role = false;
-    json_foreach_member(r->d, item, k)
-    {
-        bool null = json_is_null(r->d, k + 1);
-        id |= json_str_eq_lit(r->d, k, "id") && !null;
-        role |= json_str_eq_lit(r->d, k, "role");
-        if (!json_str_eq_lit(r->d, k, "type"))
-            continue;
-        typed |= !null;
-        kept |= json_str_eq_lit(r->d, k + 1, "item_reference") ||
-                json_str_eq_lit(r->d, k + 1, "image_generation_call");
-    }
-    return id && (kept || (!typed && !role));
-}
-
-static int check_kept_part(struct reader *r)
-{
-    if (r->in != IN_RESPONSES || r->bound || !r->kept_part[0])
+    if (r->in != IN_RESPONSES || r->bound || !r->container[0])
         return 0;
     return dialect_refuse(
-        r->why, "object_not_found", r->kept_part,
-        "'%s' names what the provider keeps of another answer. Name that answer too, by "
-        "'previous_response_id' or 'conversation', or send its content.",
-        r->kept_part);
+        r->why, "object_not_found", r->container,
+        "'%s' names a container that an answer has made. Name that answer too, by "
+        "'previous_response_id' or 'conversation'.",
+        r->container);
 }
 
 static int read_tools(struct reader *r, const char *param, uint32_t v)
@@ -328,7 +310,7 @@ static int read_tools(struct reader *r, const char *param, uint32_t v)
     json_foreach_element(r->d, v, tool)
     {
         bool more;
-        note_containers(r, "tools", index++, tool);
+        note_containers(r, index++, tool);
         uint32_t type = json_get_unique(r->d, tool, SLICE_LIT("type"), &more);
         if (more || (type != JSON_NONE && !json_str_eq_lit(r->d, type, "function") &&
                      !json_str_eq_lit(r->d, type, "custom"))) {
@@ -363,13 +345,8 @@ static int read_items(struct reader *r, const char *param, uint32_t v)
         return wrong_type(r, param, v, "a string or an array");
     r->out->messages = t == JSON_ARRAY ? json_count(r->d, v) : 1;
     add_prompt_bytes(r, v);
-    uint32_t index = 0;
     json_foreach_element(r->d, v, item)
     {
-        note_containers(r, "input", index, item);
-        if (is_kept_item(r, item))
-            note_kept_part(r, "input", index, "id");
-        index++;
         json_foreach_member(r->d, item, k)
         {
             if (json_str_eq_lit(r->d, k, "type") && json_str_eq_lit(r->d, k + 1, "item_reference"))
@@ -669,7 +646,7 @@ static int read_object(struct reader *r, struct json_doc *d, struct slice body, 
                               "The request body must be a JSON object, not %s.",
                               json_type_name(json_type(d, JSON_ROOT)));
     out->root = openai_span(d, JSON_ROOT);
-    if (read_members(r, &seen) < 0 || check_kept_part(r) < 0)
+    if (read_members(r, &seen) < 0 || check_container(r) < 0)
         return -1;
     out->keeps &= op == DIALECT_CHAT;
     return check_required(r, seen, default_model);
