@@ -162,6 +162,7 @@ enum http_result http_parse_head(struct slice in, struct request *req, const cha
     req->content_length = 0;
     req->has_length = req->chunked = req->expect_continue = false;
     req->keepalive = true;
+    req->annotates = false;
     req->body = (struct slice){NULL, 0};
     struct slice rest = req->head, line;
     if ((*why = next_line(&rest, &line)) != NULL ||
